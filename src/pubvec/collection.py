@@ -1,0 +1,108 @@
+"""An `articles/` folder read as PubMed shows it: the newest version of each PMID, deletions applied.
+
+The folder keeps every record of every file, one shard a file in baseline-then-update order. Which of
+them are current follows from (PMID, version, shard) alone, so nothing is rewritten when files are added:
+
+- a record replaces every earlier record with the same PMID and version;
+- a deletion in shard *k* withdraws that PMID and version from shards 0 … *k*;
+- of the versions that remain, the highest is the article.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pubvec.errors import InputError
+from pubvec.files import read_manifest
+
+DELETED = "deleted.parquet"
+_SHARDS = "part-*.parquet"
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Collection:
+    """The current articles of a finished `articles/` folder.
+
+    Args:
+        folder: made by `pubvec parse`.
+
+    Raises:
+        InputError: the folder is missing, unfinished, or holds no shard.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        read_manifest(self.folder, made_by="parse")
+        self.shards = sorted(self.folder.glob(_SHARDS))
+        if not self.shards:
+            raise InputError(f"{self.folder} holds no shard {_SHARDS}: `pubvec parse` makes them")
+        self._is_current = _split(self._find_current(), self.shards)
+
+    def __len__(self) -> int:
+        return int(sum(mask.sum() for mask in self._is_current))
+
+    def iter_tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the current rows of each shard, in order; `columns` are fields of `records.Article`."""
+        for shard, mask in zip(self.shards, self._is_current, strict=True):
+            table = pq.read_table(shard, columns=None if columns is None else list(columns))
+            yield table if mask.all() else table.filter(pa.array(mask))
+
+    def read(self, columns: Sequence[str]) -> pa.Table:
+        """All current rows in one table."""
+        return pa.concat_tables(self.iter_tables(columns))
+
+    def _find_current(self) -> BoolArray:
+        keys = [pq.read_table(shard, columns=["pmid", "version"]) for shard in self.shards]
+        pmid = np.concatenate([table["pmid"].to_numpy() for table in keys]).astype(np.int64)
+        version = np.concatenate([table["version"].to_numpy() for table in keys]).astype(np.int64)
+        shard = np.repeat(np.arange(len(keys)), [table.num_rows for table in keys])
+        deleted = pq.read_table(self.folder / DELETED)
+        return find_current(
+            pmid, version, shard, deleted=tuple(deleted[name].to_numpy() for name in deleted.schema.names)
+        )
+
+
+def find_current(
+    pmid: IntArray, version: IntArray, shard: IntArray, deleted: tuple[IntArray, ...]
+) -> BoolArray:
+    """Mark the records that are current.
+
+    *Shape:* all of `pmid`, `version`, `shard`: (n_records,), records in file order, `shard` ascending.
+    `deleted` is (pmid, version, shard), each (n_deleted,). Returns (n_records,).
+    """
+    deleted_pmid, deleted_version, deleted_shard = (np.asarray(column, dtype=np.int64) for column in deleted)
+    order = np.lexsort((np.arange(len(pmid)), version, pmid))
+    is_last_of_version = np.zeros(len(pmid), dtype=bool)
+    is_last_of_version[order] = _ends_run(pmid[order], version[order])
+
+    last_deleted = dict(zip(zip(deleted_pmid, deleted_version, strict=True), deleted_shard, strict=True))
+    for key, number in zip(zip(deleted_pmid, deleted_version, strict=True), deleted_shard, strict=True):
+        last_deleted[key] = max(number, last_deleted[key])
+    is_live = is_last_of_version
+    for row in np.flatnonzero(is_last_of_version & np.isin(pmid, deleted_pmid)):
+        is_live[row] = shard[row] > last_deleted.get((pmid[row], version[row]), -1)
+
+    is_current = np.zeros(len(pmid), dtype=bool)
+    live = order[is_live[order]]
+    is_current[live] = _ends_run(pmid[live])
+    return is_current
+
+
+def _ends_run(*columns: IntArray) -> BoolArray:
+    """Whether each row of sorted columns is the last of its run of equal values. *Shape:* (n,)"""
+    is_end = np.ones(len(columns[0]), dtype=bool)
+    if len(is_end):
+        is_end[:-1] = np.any([column[:-1] != column[1:] for column in columns], axis=0)
+    return is_end
+
+
+def _split(mask: BoolArray, shards: Sequence[Path]) -> list[BoolArray]:
+    sizes = [pq.read_metadata(shard).num_rows for shard in shards]
+    return np.split(mask, np.cumsum(sizes)[:-1])

@@ -1,0 +1,42 @@
+"""Progress of long work, reported to whoever listens; rooms never draw a bar themselves.
+
+The command line installs a listener with `listen`; without one, reporting costs a function call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Listener = Callable[[str, int, int | None], None]
+"""Called with (what is counted, how many are done, how many there will be or None)."""
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listen(listener: Listener) -> Iterator[None]:
+    """Send every report made inside the `with` block to `listener`."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def report(what: str, n_done: int, n_total: int | None = None) -> None:
+    """Say that `n_done` of `n_total` units of `what` are done."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(what, n_done, n_total)
+
+
+def track(items: Iterable[T], what: str, n_total: int | None = None) -> Iterator[T]:
+    """Yield `items` and report each one after the consumer has finished with it."""
+    for n_done, item in enumerate(items, start=1):
+        yield item
+        report(what, n_done, n_total)

@@ -1,0 +1,210 @@
+"""The records that rooms exchange, named as the field names them.
+
+Nested records are `NamedTuple`s because Arrow turns them into structs, and structs back into them,
+by position: a shard is written from tuples without a dictionary in between.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import NamedTuple
+
+
+class Section(NamedTuple):
+    """One part of a structured abstract."""
+
+    label: str | None
+    """As the journal printed it: `AIMS`."""
+    nlm_category: str | None
+    """BACKGROUND, OBJECTIVE, METHODS, RESULTS, CONCLUSIONS or UNASSIGNED."""
+    text: str
+
+
+class OtherAbstract(NamedTuple):
+    """An abstract in another language, or written for other readers."""
+
+    language: str | None
+    type: str | None
+    text: str
+
+
+class Journal(NamedTuple):
+    """Where an article was published."""
+
+    title: str | None
+    iso_abbreviation: str | None
+    medline_ta: str | None
+    nlm_id: str | None
+    issn: str | None
+    issn_linking: str | None
+    country: str | None
+    volume: str | None
+    issue: str | None
+    pages: str | None
+
+
+class Author(NamedTuple):
+    """A person, or a group in `collective_name`."""
+
+    last_name: str | None
+    fore_name: str | None
+    initials: str | None
+    suffix: str | None
+    collective_name: str | None
+    orcid: str | None
+    """The bare identifier: `0000-0002-1825-0097`."""
+    affiliations: list[str]
+
+
+class MeshQualifier(NamedTuple):
+    """A subheading: `drug therapy`."""
+
+    name: str
+    ui: str | None
+    is_major: bool
+
+
+class MeshHeading(NamedTuple):
+    """A descriptor with its qualifiers."""
+
+    name: str
+    ui: str | None
+    is_major: bool
+    """Whether the descriptor itself is starred; a qualifier carries its own star."""
+    qualifiers: list[MeshQualifier]
+
+
+class Term(NamedTuple):
+    """A term of a controlled list with its unique identifier: a publication type."""
+
+    name: str
+    ui: str | None
+
+
+class Keyword(NamedTuple):
+    """A word given by the author or by an indexing service."""
+
+    text: str
+    is_major: bool
+    owner: str | None
+
+
+class Chemical(NamedTuple):
+    """A substance that the article deals with."""
+
+    name: str
+    ui: str | None
+    registry_number: str | None
+
+
+class Grant(NamedTuple):
+    """Financial support."""
+
+    grant_id: str | None
+    acronym: str | None
+    agency: str | None
+    country: str | None
+
+
+class Reference(NamedTuple):
+    """An entry of the reference list."""
+
+    citation: str | None
+    pmid: int | None
+    doi: str | None
+
+
+class Correction(NamedTuple):
+    """A `CommentsCorrections` link: a retraction, an erratum, an update, a comment."""
+
+    type: str
+    """NLM's RefType: `RetractionIn`, `ErratumIn`, `UpdateOf`, `CommentOn` …"""
+    source: str | None
+    pmid: int | None
+    note: str | None
+
+
+class Article(NamedTuple):
+    """One PubMed record. Missing text is None (`title`: ""), missing lists are empty."""
+
+    pmid: int
+    version: int
+    status: str | None
+    is_book: bool
+    title: str
+    vernacular_title: str | None
+    book_title: str | None
+    publisher: str | None
+    """Of a book."""
+    book_sections: list[str]
+    """Headings of a book record's text, which PubMed does not hold."""
+    abstract: str | None
+    """The whole abstract; sections follow each other on lines of their own as `LABEL: text`."""
+    sections: list[Section]
+    """Empty where the abstract is not structured."""
+    other_abstracts: list[OtherAbstract]
+    copyright: str | None
+    languages: list[str]
+    journal: Journal
+    year: int | None
+    """Year of publication, from PubDate, else its MedlineDate, else the electronic date; of a chapter, the
+    year of its contribution."""
+    date_published: str | None
+    """PubDate as given: `2019-09`, `2019 Spring`, `1998 Dec-1999 Jan`."""
+    date_electronic: datetime.date | None
+    date_created: datetime.date | None
+    """When NLM made the record: DateCreated, else the day it entered PubMed."""
+    date_completed: datetime.date | None
+    date_revised: datetime.date | None
+    authors: list[Author]
+    mesh_headings: list[MeshHeading]
+    keywords: list[Keyword]
+    publication_types: list[Term]
+    chemicals: list[Chemical]
+    grants: list[Grant]
+    doi: str | None
+    pmc_id: str | None
+    references: list[Reference]
+    corrections: list[Correction]
+
+
+class DeletedCitation(NamedTuple):
+    """A PMID that a file of the collection withdraws."""
+
+    pmid: int
+    version: int
+    shard: int
+    """Number of the shard whose file withdraws it: it deletes from this shard and those before."""
+
+
+class Pair(NamedTuple):
+    """A training example."""
+
+    anchor: str
+    positive: str
+    negatives: list[str]
+    rule: str
+    pmid: int
+
+
+class Hit(NamedTuple):
+    """One search answer."""
+
+    pmid: int
+    score: float
+    """Cosine of query and article."""
+    title: str
+    journal: str | None
+    year: int | None
+    doi: str | None
+    abstract: str | None
+
+    @property
+    def url(self) -> str:
+        """The article's page at PubMed."""
+        return f"https://pubmed.ncbi.nlm.nih.gov/{self.pmid}/"
+
+
+def article_text(title: str, abstract: str | None) -> str:
+    """What is encoded of an article: title and abstract, as the models were trained to meet them."""
+    return f"{title} {abstract}" if abstract else title

@@ -1,0 +1,159 @@
+"""Folders are absent, resumable or whole; never half-written, never lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pubvec.errors import CompleteError, InputError, OutputError
+from pubvec.files import OutputFolder, atomic_path, fingerprint, json_ready, read_manifest
+
+
+def make(goal: Path, *, value: int = 1, **options) -> None:
+    with OutputFolder(goal, command="test", config={"value": value}, **options) as out:
+        out.counts["n_files"] = 1
+        with atomic_path(out / "data.txt") as path:
+            path.write_text(str(value))
+
+
+def break_off(goal: Path, *, value: int = 1, **options) -> None:
+    """Finish one file of two, then fail."""
+    with OutputFolder(goal, command="test", config={"value": value}, **options) as out:
+        with atomic_path(out / "first.txt") as path:
+            path.write_text("done")
+        with atomic_path(out / "second.txt") as path:
+            path.write_text("half")
+            raise RuntimeError("power cut")
+
+
+def test_finished_folder_has_its_manifest_and_nothing_else(tmp_path):
+    make(tmp_path / "goal")
+    assert sorted(path.name for path in (tmp_path / "goal").iterdir()) == ["data.txt", "manifest.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["goal"]
+    manifest = read_manifest(tmp_path / "goal", made_by="test")
+    assert manifest.command == "test"
+    assert manifest.config == {"value": 1}
+    assert manifest.counts == {"n_files": 1}
+
+
+def test_failure_keeps_whole_files_only_and_the_next_attempt_goes_on(tmp_path):
+    goal = tmp_path / "goal"
+    with pytest.raises(RuntimeError):
+        break_off(goal)
+    assert not goal.exists()
+    names = {path.name for path in (tmp_path / "goal.partial").iterdir()}
+    assert "first.txt" in names
+    assert not any("second" in name for name in names)
+    with OutputFolder(goal, command="test", config={"value": 1}) as out:
+        assert out.has("first.txt")
+        assert not out.has("second.txt")
+    assert (goal / "first.txt").read_text() == "done"
+
+
+def test_failure_before_the_first_file_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), OutputFolder(tmp_path / "goal", command="test", config={}):
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+
+
+def test_seconds_add_up_over_attempts(tmp_path):
+    with pytest.raises(RuntimeError):
+        break_off(tmp_path / "goal")
+    started = json.loads((tmp_path / "goal.partial" / ".started.json").read_text())
+    started["seconds"] = 100.0
+    (tmp_path / "goal.partial" / ".started.json").write_text(json.dumps(started))
+    make(tmp_path / "goal")
+    assert read_manifest(tmp_path / "goal", made_by="test").seconds >= 100
+
+
+def test_complete_folder_is_refused_without_force(tmp_path):
+    make(tmp_path / "goal")
+    with pytest.raises(CompleteError, match="add --force to make it again"):
+        make(tmp_path / "goal")
+    with pytest.raises(OutputError, match="with other settings or inputs: add --force to replace it"):
+        make(tmp_path / "goal", value=2)
+    make(tmp_path / "goal", value=2, force=True)
+    assert (tmp_path / "goal" / "data.txt").read_text() == "2"
+    assert [path.name for path in tmp_path.iterdir()] == ["goal"]
+
+
+def test_failed_replacement_keeps_the_old_folder(tmp_path):
+    make(tmp_path / "goal")
+    with pytest.raises(RuntimeError):
+        break_off(tmp_path / "goal", force=True)
+    assert (tmp_path / "goal" / "data.txt").read_text() == "1"
+
+
+def test_partial_folder_with_other_settings_is_refused_without_force(tmp_path):
+    with pytest.raises(RuntimeError):
+        break_off(tmp_path / "goal")
+    with pytest.raises(OutputError, match="unfinished work with other settings"):
+        make(tmp_path / "goal", value=2)
+    assert (tmp_path / "goal.partial" / "first.txt").exists()
+    make(tmp_path / "goal", value=2, force=True)
+    assert not (tmp_path / "goal" / "first.txt").exists()
+
+
+def test_foreign_folder_is_never_touched(tmp_path):
+    (tmp_path / "goal").mkdir()
+    (tmp_path / "goal" / "thesis.docx").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(OutputError, match="was not written by pubvec"):
+            make(tmp_path / "goal", force=force)
+    assert (tmp_path / "goal" / "thesis.docx").read_text() == "mine"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are POSIX")
+def test_two_writers_exclude_each_other(tmp_path):
+    code = (
+        "import sys; from pubvec.files import OutputFolder\n"
+        "with OutputFolder(sys.argv[1], command='test', config={}): pass"
+    )
+    with OutputFolder(tmp_path / "goal", command="test", config={}):
+        second = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "goal")], capture_output=True, text=True, check=False
+        )
+    assert "another process is writing" in second.stderr
+
+
+def test_inputs_decide_too(tmp_path):
+    (tmp_path / "input.txt").write_text("a")
+    make(tmp_path / "goal", inputs=[tmp_path / "input.txt"])
+    (tmp_path / "input.txt").write_text("b")
+    with pytest.raises(OutputError, match="other settings or inputs"):
+        make(tmp_path / "goal", inputs=[tmp_path / "input.txt"])
+
+
+def test_inputs_of_one_name_are_told_apart(tmp_path):
+    for parent in ("a", "b"):
+        (tmp_path / parent).mkdir()
+        (tmp_path / parent / "file.xml").write_text(parent)
+    make(tmp_path / "goal", inputs=[tmp_path / "a" / "file.xml", tmp_path / "b" / "file.xml"])
+    assert len(read_manifest(tmp_path / "goal", made_by="test").inputs) == 2
+
+
+def test_fingerprint_of_a_folder_is_that_of_its_manifest(tmp_path):
+    make(tmp_path / "goal")
+    assert fingerprint(tmp_path / "goal") == fingerprint(tmp_path / "goal" / "manifest.json")
+    with pytest.raises(InputError, match="does not exist"):
+        fingerprint(tmp_path / "missing")
+
+
+def test_manifest_errors_name_the_verb(tmp_path):
+    with pytest.raises(InputError, match="is not a folder: `pubvec parse` makes it"):
+        read_manifest(tmp_path / "missing", made_by="parse")
+    with pytest.raises(InputError, match="has no manifest.json, so it is not complete"):
+        read_manifest(tmp_path, made_by="parse")
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match="is damaged"):
+        read_manifest(tmp_path, made_by="parse")
+
+
+def test_json_ready():
+    value = {"path": Path("a"), "set": {2, 1}, "tuple": (np.float32(0.5), np.int64(3)), 4: None}
+    assert json_ready(value) == {"path": "a", "set": [1, 2], "tuple": [0.5, 3], "4": None}

@@ -1,0 +1,38 @@
+"""Records survive the way through Arrow."""
+
+from __future__ import annotations
+
+import datetime
+
+import pyarrow as pa
+
+from makers_records import make_article
+from pubvec.records import Article, Author, MeshHeading, MeshQualifier, article_text
+from pubvec.tables import rows_of, schema_of, table_of
+
+
+def test_round_trip_of_nested_records():
+    article = make_article(
+        authors=[Author("Curie", "Marie", "M", None, None, None, ["Paris", "Warsaw"])],
+        mesh_headings=[MeshHeading("Radium", "D011883", True, [MeshQualifier("history", "Q000266", False)])],
+        date_revised=datetime.date(1911, 12, 10),
+        year=None,
+    )
+    table = table_of(Article, [article, article])
+    assert rows_of(Article, table) == [article, article]
+
+
+def test_empty_table_has_all_columns():
+    assert table_of(Article, []).schema == schema_of(Article)
+
+
+def test_columns_of_nested_types():
+    schema = schema_of(Article)
+    assert schema.field("pmid").type == pa.int32()
+    assert pa.types.is_struct(schema.field("journal").type)
+    assert schema.field("mesh_headings").type.value_type.field("qualifiers").type.value_type.field("ui")
+
+
+def test_article_text():
+    assert article_text("Title.", "Abstract.") == "Title. Abstract."
+    assert article_text("Title.", None) == "Title."
