@@ -1,0 +1,1 @@
+"""`articles/` → training pairs without the evaluation sets."""
