@@ -1,0 +1,155 @@
+"""Both encoders keep the promises of `Encoder.encode`."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+
+from pubvec.encoder import Encoder, load
+from pubvec.encoder.batching import Batcher
+from pubvec.encoder.onnx_encoder import n_usable_cores
+from pubvec.encoder.torch_encoder import TorchEncoder
+from pubvec.errors import InputError
+from tiny_models import TEXTS, make_tiny_bert
+
+BACKENDS = (("torch", None), ("onnx", "fp32"), ("onnx", "int8"))
+ODD_TEXTS = ("", "   ", "\n\t", "x", "zero \x00 byte", "naïve β-blocker ☃ 𝔘", "stroke " * 40)
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda choice: "-".join(filter(None, choice)))
+def encoder(request: pytest.FixtureRequest, exported_model: Path) -> Encoder:
+    backend, precision = request.param
+    return load(exported_model, backend=backend, precision=precision)
+
+
+def test_vectors_are_those_of_sentence_transformers(encoder: Encoder, exported_model: Path) -> None:
+    texts = [*TEXTS, *ODD_TEXTS]
+    expected = SentenceTransformer(str(exported_model), device="cpu").encode(texts)
+    vectors = encoder.encode(texts, normalize=False)
+    assert vectors.dtype == np.float32
+    tolerance = 0.05 if encoder is not None and _is_int8(encoder, exported_model) else 1e-5
+    np.testing.assert_allclose(vectors, expected, atol=tolerance * np.linalg.norm(expected, axis=1).mean())
+
+
+def test_vectors_have_unit_length_unless_told_otherwise(encoder: Encoder) -> None:
+    np.testing.assert_allclose(np.linalg.norm(encoder.encode(TEXTS), axis=1), 1, atol=1e-6)
+    assert (np.linalg.norm(encoder.encode(TEXTS, normalize=False), axis=1) > 1.1).all()
+
+
+def test_vectors_do_not_depend_on_the_batch(encoder: Encoder, exported_model: Path) -> None:
+    """int8 takes the range of activations over a batch: there the tolerance is a cosine of 0.995."""
+    texts = [*TEXTS, *ODD_TEXTS] * 4
+    random.Random(0).shuffle(texts)
+    together = encoder.encode(texts)
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    if _is_int8(encoder, exported_model):
+        assert (together * alone).sum(axis=1).min() > 0.995
+    else:
+        np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_streams_of_any_length_keep_their_order(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pubvec.encoder.batching.CHUNK_SIZE", 3)
+
+    def stream() -> Iterator[str]:
+        yield from TEXTS
+
+    vectors = encoder.encode(stream())
+    assert vectors.shape == (len(TEXTS), 32)
+    np.testing.assert_allclose((vectors * encoder.encode(TEXTS[::-1])[::-1]).sum(axis=1), 1, atol=5e-3)
+
+
+def test_no_texts(encoder: Encoder) -> None:
+    for nothing in ([], iter(())):
+        vectors = encoder.encode(nothing)
+        assert vectors.shape == (0, 32)
+        assert vectors.dtype == np.float32
+
+
+def test_empty_text_is_defined(encoder: Encoder) -> None:
+    vectors = encoder.encode(["", " ", "\n"])
+    assert np.isfinite(vectors).all()
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+
+
+def test_lone_surrogate_counts_as_question_mark(encoder: Encoder) -> None:
+    vectors = encoder.encode(["bad \ud800 text", "bad ? text"])
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+
+
+@pytest.mark.parametrize("wrong", [None, float("nan"), b"bytes", 7, ["list"]])
+def test_what_is_not_text_is_named_with_its_position(encoder: Encoder, wrong: object) -> None:
+    with pytest.raises(InputError, match=rf"text 2 .*expected a string.*{type(wrong).__name__}"):
+        encoder.encode(["a", "b", wrong, "c"])  # type: ignore[list-item]
+
+
+def test_one_string_is_not_a_list_of_letters(encoder: Encoder) -> None:
+    with pytest.raises(InputError, match=r"write encode\(\[text\]\)"):
+        encoder.encode("sepsis")
+
+
+def test_truncation_is_counted_and_reported_once(encoder: Encoder, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        vectors = encoder.encode(["stroke " * 62, "stroke " * 63, "stroke " * 100_000, "short"])
+    assert [record.getMessage() for record in caplog.records] == ["2 of 4 texts were cut at 64 tokens"]
+    np.testing.assert_allclose(vectors[0], vectors[2], atol=1e-6)
+
+
+def test_model_that_normalizes(tmp_path: Path) -> None:
+    model = make_tiny_bert(tmp_path / "unit", normalize=True)
+    vectors = load(model).encode(TEXTS, normalize=False)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_default_prompt_is_put_before_every_text(exported_model: Path, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    folder = shutil.copytree(exported_model, tmp_path / "prompted")
+    path = folder / "config_sentence_transformers.json"
+    settings = json.loads(path.read_text()) | {"prompts": {"q": "trial "}, "default_prompt_name": "q"}
+    path.write_text(json.dumps(settings))
+    plain = load(exported_model, precision="fp32").encode(["trial stroke"])
+    for backend in ("onnx", "torch"):
+        prompted = load(folder, backend=backend, precision="fp32").encode(["stroke"])
+        np.testing.assert_allclose(prompted, plain, atol=1e-5)
+
+
+def test_live_model_goes_on_training(tiny_model: Path) -> None:
+    model = SentenceTransformer(str(tiny_model), device="cpu")
+    model.train()
+    vectors = TorchEncoder(model, name="student").encode(TEXTS)
+    assert model.training
+    np.testing.assert_allclose(vectors, load(tiny_model).encode(TEXTS), atol=1e-6)
+
+
+def test_batches_fit_their_budget_and_pad_to_their_longest(tiny_model: Path) -> None:
+    batcher = Batcher(
+        Tokenizer.from_file(str(tiny_model / "tokenizer.json")), max_seq_length=64, tokens_per_batch=100
+    )
+    shapes = []
+
+    def forward(input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        assert attention_mask.sum(axis=1).max() == input_ids.shape[1]
+        shapes.append(input_ids.shape)
+        return np.zeros((len(input_ids), 1), np.float32)
+
+    batcher.encode(list(TEXTS) * 5, forward, 1)
+    assert sum(n for n, _ in shapes) == 50
+    assert all(n == 1 or n * length <= 100 for n, length in shapes)
+
+
+def test_usable_cores() -> None:
+    assert n_usable_cores() >= 1
+
+
+def _is_int8(encoder: Encoder, folder: Path) -> bool:
+    reference = load(folder, precision="fp32").encode(TEXTS)
+    return bool(np.abs(encoder.encode(TEXTS) - reference).max() > 1e-4)

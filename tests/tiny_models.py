@@ -1,0 +1,78 @@
+"""Tiny real models built from a configuration: the folders a user has, small enough for every test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TEXTS = (
+    "Metformin lowers fasting glucose in adults with type 2 diabetes.",
+    "A randomized trial of aspirin for the prevention of stroke in elderly patients.",
+    "Expression of the tumor suppressor gene in human breast cancer cells.",
+    "BACKGROUND: Resistance to antibiotics is rising. METHODS: We sampled 120 wards.",
+    "Mice that lack the receptor showed impaired memory and reduced synaptic plasticity.",
+    "CONCLUSIONS: Early physiotherapy shortens the hospital stay after hip fracture.",
+    "Serum cytokines (IL-6, TNF-alpha) predict mortality in patients with sepsis.",
+    "Is vitamin D deficiency associated with depression in postmenopausal women?",
+    "The structure of the enzyme was solved at 2.1 angstrom by X-ray crystallography.",
+    "Long-term outcome of children with congenital heart disease: a cohort study.",
+)
+"""Made-up sentences in the manner of titles and abstracts."""
+
+
+def make_tiny_bert(folder: Path, *, normalize: bool = False, seed: int = 0, dim: int = 32) -> Path:
+    """Save a random BERT encoder as sentence-transformers does: 32 dimensions, mean pooling, 64 tokens.
+
+    Every folder has the same tokenizer, so tiny models can teach each other.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    make_tiny_transformer(folder, seed=seed, dim=dim)
+    transformer = Transformer(str(folder), max_seq_length=64)
+    modules: list[torch.nn.Module] = [transformer, Pooling(dim, "mean")]
+    SentenceTransformer(modules=modules + [Normalize()] * normalize, device="cpu").save(str(folder))
+    return folder
+
+
+def make_tiny_transformer(folder: Path, *, seed: int = 0, dim: int = 32) -> Path:
+    """Save only the transformer and its tokenizer, as the hub has a language model."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = BertConfig(
+        vocab_size=_save_tokenizer(folder),
+        hidden_size=dim,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = BertModel(config)
+        for parameter in model.parameters():  # the standard 0.02 makes all texts alike at this width
+            if parameter.ndim == 2:
+                torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+    return folder
+
+
+def _save_tokenizer(folder: Path) -> int:
+    """Save a WordPiece tokenizer that knows the words of `TEXTS` and spells others; returns its size.
+
+    Not learned with a trainer, whose choice between equally frequent pieces changes from run to run.
+    """
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from transformers import BertTokenizer
+
+    normalized = BertNormalizer(lowercase=True).normalize_str(" ".join(TEXTS))
+    words = {word for word, _ in BertPreTokenizer().pre_tokenize_str(normalized)}
+    letters = set("".join(words) + "abcdefghijklmnopqrstuvwxyz0123456789")
+    pieces = sorted(letters) + sorted(f"##{letter}" for letter in letters) + sorted(words - letters)
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces]
+    tokenizer = BertTokenizer(vocab={piece: i for i, piece in enumerate(vocabulary)}, model_max_length=128)
+    tokenizer.save_pretrained(folder)
+    return len(vocabulary)
