@@ -1,0 +1,1 @@
+"""Pairs → models, in two distillation steps."""

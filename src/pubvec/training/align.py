@@ -1,0 +1,203 @@
+"""Step 1 of the distillation: the student learns to imitate the teacher's vectors.
+
+EmbedDistill (Kim et al. 2023, arXiv 2301.12005): the teacher's vectors are computed once, the student
+is compared with them through a learnable projection that is thrown away afterwards. The older recipe,
+PCA of the teacher and squared error, is `method="pca"`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from datasets import Dataset
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.sentence_transformer.losses import EmbedDistillLoss
+
+from pubvec.encoder import load, resolve
+from pubvec.encoder.base import count_positions
+from pubvec.encoder.config import EncodeConfig
+from pubvec.encoder.vectors import encode_to_folder, read_vectors
+from pubvec.errors import InputError
+from pubvec.files import Manifest, read_manifest
+from pubvec.training.config import AlignConfig
+from pubvec.training.data import distinct_texts, read_pairs
+from pubvec.training.loop import (
+    arguments,
+    model_folder,
+    open_model,
+    processes,
+    quiet_libraries,
+    save_model,
+    train,
+)
+
+FloatArray = npt.NDArray[np.float32]
+_TEXTS_PER_SHARD = 512  # a few minutes of a base model on two cores
+_N_PROJECTION_TEXTS = 2048
+_RIDGE = 0.1  # of the mean eigenvalue
+
+
+def align(
+    pairs: Path | str,
+    output: Path | str,
+    *,
+    student: str,
+    teacher: str,
+    vectors: Path | str | None = None,
+    config: AlignConfig | None = None,
+    force: bool = False,
+) -> Manifest:
+    """Train `student` to imitate `teacher` on the anchors and positives of `pairs`.
+
+    Args:
+        pairs: folder made by `pubvec pairs`.
+        output: model folder to make.
+        student: model to start from; `teacher`: model to imitate. Both a name or a folder.
+        vectors: folder of the teacher's vectors, made if missing; default `OUTPUT-vectors`.
+
+    Raises:
+        InputError: a model or folder is missing, or `vectors` lacks some of the texts.
+    """
+    config = config or AlignConfig()
+    quiet_libraries()
+    start = resolve(student)
+    table = read_pairs(pairs, config)
+    texts = distinct_texts(table)
+    output = Path(output)
+    vectors = Path(vectors) if vectors else output.with_name(output.name + "-vectors")
+    with processes().main_process_first():
+        if not vectors.exists():
+            encode_teacher(Path(pairs), texts, vectors, teacher=teacher, config=config)
+    targets, row_of = _targets(vectors, texts)
+    folder = model_folder(
+        output,
+        command="train align",
+        config={"student": student, "teacher": teacher, **vars(config)},
+        inputs=[Path(pairs), vectors],
+        force=force,
+    )
+    with folder as out:
+        model = open_model(SentenceTransformer, start, config)
+        loss = _loss(model, targets, row_of, config)
+        dataset = _dataset(table, row_of)
+        trainer = SentenceTransformerTrainer(
+            model=model,
+            args=SentenceTransformerTrainingArguments(**arguments(config, out)),
+            train_dataset=dataset,
+            loss=loss,
+        )
+        train(trainer, config, out, what="align steps")
+        save_model(model, start, config, out)
+    return read_manifest(output, made_by="train align")
+
+
+def encode_teacher(
+    pairs: Path, texts: list[str], vectors: Path, *, teacher: str, config: AlignConfig
+) -> None:
+    """Compute the teacher's vectors of `texts` once, resumably, into the folder `vectors`."""
+    folder = resolve(teacher)
+    window = min(config.max_seq_length, count_positions(folder))
+    encode_to_folder(
+        zip(map(text_id, texts), texts, strict=True),
+        load(teacher, max_seq_length=window),
+        vectors,
+        inputs=[pairs, folder],
+        config=EncodeConfig(texts_per_shard=_TEXTS_PER_SHARD),
+        sample={name: getattr(config, name) for name in ("n_pairs", "seed")},
+        command="train align",
+        n_total=len(texts),
+    )
+
+
+def text_id(text: str) -> str:
+    """Identifier of a text by content (BLAKE2b, 128 bits), so that a cache serves any sample of pairs."""
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _targets(vectors: Path, texts: list[str]) -> tuple[FloatArray, dict[str, int]]:
+    ids, targets = read_vectors(vectors)
+    row_of_id = {identifier: row for row, identifier in enumerate(ids)}
+    row_of = {text: row_of_id[key] for text in texts if (key := text_id(text)) in row_of_id}
+    if len(row_of) < len(texts):
+        raise InputError(
+            f"{vectors} lacks {len(texts) - len(row_of)} of the {len(texts)} texts: "
+            "it was made for other pairs; remove it, or name another folder"
+        )
+    return targets, row_of
+
+
+def _dataset(table: Any, row_of: dict[str, int]) -> Dataset:
+    """Columns `anchor`, `positive`, and as `label` the rows of their teacher vectors."""
+    anchors, positives = table["anchor"].to_pylist(), table["positive"].to_pylist()
+    rows = [[row_of[a], row_of[p]] for a, p in zip(anchors, positives, strict=True)]
+    return Dataset.from_dict({"anchor": anchors, "positive": positives, "label": rows})
+
+
+class _AlignLoss(EmbedDistillLoss):  # type: ignore[misc]
+    """`EmbedDistillLoss` whose labels are rows of a vector file, so that a batch reads only its own."""
+
+    def __init__(self, model: SentenceTransformer, targets: FloatArray, **options: Any) -> None:
+        super().__init__(model, **options)
+        self._targets = targets
+
+    def forward(self, sentence_features: Any, labels: torch.Tensor) -> torch.Tensor:
+        vectors = torch.from_numpy(np.asarray(self._targets[labels.cpu().numpy()], dtype=np.float32))
+        loss: torch.Tensor = super().forward(sentence_features, vectors)
+        return loss
+
+
+def _loss(
+    model: SentenceTransformer, targets: FloatArray, row_of: dict[str, int], config: AlignConfig
+) -> _AlignLoss:
+    width = model.get_embedding_dimension()
+    if config.method == "pca":
+        return _AlignLoss(model, reduce(targets, width), distance_metric="mse")
+    loss = _AlignLoss(model, targets, distance_metric=config.distance, projection_dim=targets.shape[1])
+    _fit_projection(loss, model, targets, row_of, config)
+    return loss
+
+
+def reduce(vectors: FloatArray, dim: int) -> FloatArray:
+    """Project vectors on their first principal directions, uncentered so that cosines survive best.
+
+    *Shape:* (n, teacher_dim) → (n, dim), rows of length 1 where they were so before up to what is lost.
+    """
+    if dim > min(vectors.shape):
+        raise InputError(f"PCA to {dim} dimensions needs {dim} vectors or more, found {len(vectors)}")
+    sample = np.asarray(vectors[: 100 * dim], dtype=np.float32)
+    _, _, directions = np.linalg.svd(sample, full_matrices=False)
+    reduced: FloatArray = np.asarray(vectors, dtype=np.float32) @ directions[:dim].T
+    return reduced
+
+
+def _fit_projection(
+    loss: _AlignLoss,
+    model: SentenceTransformer,
+    targets: FloatArray,
+    row_of: dict[str, int],
+    config: AlignConfig,
+) -> None:
+    """Start the projection at the ridge regression of teacher on student.
+
+    From a random start the student is first bent to fit noise; this costs one pass over a few texts.
+    """
+    assert loss.projection is not None
+    sample = list(row_of)[:_N_PROJECTION_TEXTS]
+    student = model.encode(sample, batch_size=config.batch_size, show_progress_bar=False)
+    design = np.hstack([student, np.ones((len(student), 1), dtype=np.float32)])
+    teacher = np.asarray(targets[[row_of[text] for text in sample]], dtype=np.float32)
+    gram = design.T @ design
+    gram += _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    weights = np.linalg.solve(gram, design.T @ teacher).astype(np.float32)
+    with torch.no_grad():
+        loss.projection.weight.copy_(torch.from_numpy(weights[:-1].T))
+        loss.projection.bias.copy_(torch.from_numpy(weights[-1]))

@@ -1,0 +1,126 @@
+"""Settings of the training stages. The defaults are the released recipe; "off" is None."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from pubvec.errors import ConfigError
+
+_POSITIVE = (
+    "n_pairs",
+    "n_epochs",
+    "batch_size",
+    "learning_rate",
+    "max_seq_length",
+    "saved_max_seq_length",
+    "checkpoint_s",
+    "shard_size",
+    "student_temperature",
+    "teacher_temperature",
+    "in_batch_weight",
+    "in_batch_scale",
+)
+_NOT_NEGATIVE = ("n_negatives", "n_random_negatives", "weight_decay", "seed")
+_FRACTIONS = ("warmup_fraction",)
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """What every stage over pairs needs."""
+
+    n_pairs: int | None = None
+    """Size of the random sample of pairs; None takes all."""
+    max_seq_length: int = 512
+    """Tokens kept of a text, special tokens included; at most the positions of the model."""
+    batch_size: int = 32
+    seed: int = 0
+    """Decides the sample, its order and the dropout; two stages with other seeds see separate samples."""
+
+    def __post_init__(self) -> None:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in values.items():
+            if value is None or isinstance(value, str):
+                continue
+            if name in _POSITIVE and value <= 0:
+                raise ConfigError(f"{name} must be above 0, not {value}")
+            if name in _NOT_NEGATIVE and value < 0:
+                raise ConfigError(f"{name} must be 0 or above, not {value}")
+            if name in _FRACTIONS and not 0 <= value <= 1:
+                raise ConfigError(f"{name} must lie between 0 and 1, not {value}")
+
+
+@dataclass(frozen=True)
+class TrainConfig(StageConfig):
+    """What every training adds."""
+
+    n_epochs: float = 1.0
+    learning_rate: float = 2e-5
+    warmup_fraction: float = 0.1
+    weight_decay: float = 0.01
+    saved_max_seq_length: int | None = 512
+    """Window of the saved model, at most the number of its positions; None keeps the initial model's."""
+    checkpoint_s: float = 120.0
+    """Seconds between checkpoints. When they fall does not change the result."""
+
+
+@dataclass(frozen=True)
+class AlignConfig(TrainConfig):
+    """Step 1: imitate the teacher's vectors."""
+
+    learning_rate: float = 1e-4
+    method: Literal["projection", "pca"] = "projection"
+    """`projection`: compare through a learnable linear map (arXiv 2301.12005); `pca`: reduce the
+    teacher's vectors to the student's width and minimize the squared error."""
+    distance: Literal["cosine", "l2", "mse"] = "cosine"
+    """Distance of the projected student to the teacher; `pca` always takes `mse`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_choice("method", self.method, ("projection", "pca"))
+        _check_choice("distance", self.distance, ("cosine", "l2", "mse"))
+
+
+@dataclass(frozen=True)
+class RerankerConfig(TrainConfig):
+    """The cross-encoder: relevance of (anchor, text) as one logit, binary cross-entropy."""
+
+    n_negatives: int = 2
+    """BM25 hard negatives a pair."""
+    n_random_negatives: int = 1
+    """Positives of other pairs drawn as easy negatives, so that logits are calibrated far away too."""
+
+
+@dataclass(frozen=True)
+class ScoresConfig(StageConfig):
+    """The cache of reranker logits."""
+
+    n_negatives: int = 4
+    seed: int = 1
+    """Another than that of the stages before, so that the reranker is asked about pairs new to it."""
+    shard_size: int = 1024
+    """Queries a shard: what a kill costs at most."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_negatives < 1:
+            raise ConfigError("n_negatives must be 1 or above: one candidate alone has no ranking")
+
+
+@dataclass(frozen=True)
+class ContrastConfig(TrainConfig):
+    """Step 2: imitate the reranker's ranking of each query's candidates."""
+
+    student_temperature: float = 0.05
+    """Divides cosines, which span 2, so that the student can express the teacher's certainty."""
+    teacher_temperature: float = 1.0
+    """Divides logits; never sigmoids, which would cap the target at 0.731 of one positive and one negative."""
+    in_batch_weight: float | None = 1.0
+    """Weight of a MultipleNegativesRanking term over the batch beside the KL divergence; None: off."""
+    in_batch_scale: float = 20.0
+    """Inverse temperature of that term."""
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")

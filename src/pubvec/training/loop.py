@@ -1,0 +1,175 @@
+"""One training run on a sentence-transformers trainer: checkpoints by the clock, exact resume, quiet output.
+
+The trainers themselves stay untouched, so `torchrun` and `accelerate launch` work as they do elsewhere:
+the main process owns the output folder, the others wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from safetensors.torch import load_file, save_file
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers.utils import logging as transformers_logging
+
+from pubvec.encoder.base import count_positions
+from pubvec.errors import OutputError
+from pubvec.files import RECIPE, OutputFolder, atomic_path, remove, write_json
+from pubvec.progress import report
+from pubvec.training.config import TrainConfig
+
+_CHECKPOINTS = "checkpoints"
+_COMPLETE = "complete"
+_LOSS_STATE = "loss.safetensors"
+
+
+def processes() -> PartialState:
+    """The processes of this training: one, or those that torchrun or accelerate started."""
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
+@contextmanager
+def model_folder(
+    goal: Path | str, *, command: str, config: Any, inputs: Sequence[Path], force: bool
+) -> Iterator[OutputFolder]:
+    """The output folder of a model; under torchrun only the main process opens and closes it."""
+    folder = OutputFolder(
+        goal, command=command, config=config, inputs=inputs, force=force, manifest_name=RECIPE
+    )
+    state = processes()
+    with folder if state.is_main_process else nullcontext():
+        state.wait_for_everyone()
+        yield folder
+        state.wait_for_everyone()
+        if state.is_main_process:
+            remove(folder / _CHECKPOINTS)
+    state.wait_for_everyone()  # the folder has its final name
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' bars and notices off the user's screen; errors still come through."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+
+
+def open_model(kind: Callable[..., Any], path: Path, config: TrainConfig, **options: Any) -> Any:
+    """Load the model that a training starts from, with the training's window."""
+    model = kind(str(path), **options)
+    model.max_seq_length = min(config.max_seq_length, count_positions(path))
+    model.model_card_data.widget = [{}]  # else filled with training texts, which have no place in a card
+    return model
+
+
+def arguments(config: TrainConfig, output: OutputFolder, **extra: Any) -> dict[str, Any]:
+    """Keyword arguments of a sentence-transformers `…TrainingArguments`."""
+    return {
+        "output_dir": str(output / _CHECKPOINTS),
+        "num_train_epochs": config.n_epochs,
+        "per_device_train_batch_size": config.batch_size,
+        "learning_rate": config.learning_rate,
+        "warmup_steps": config.warmup_fraction,
+        "weight_decay": config.weight_decay,
+        "seed": config.seed,
+        "use_cpu": not torch.accelerator.is_available(),
+        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        "save_strategy": "no",  # the callback decides, by the clock
+        "save_total_limit": 2,
+        "logging_first_step": True,
+        "logging_steps": 10,
+        "disable_tqdm": True,
+        "report_to": "none",
+        "dataloader_drop_last": False,
+        **extra,
+    }
+
+
+def train(trainer: Any, config: TrainConfig, output: OutputFolder, *, what: str) -> None:
+    """Run `trainer` from the newest complete checkpoint, or from the start; fill `output.counts`.
+
+    Raises:
+        OutputError: the loss is not a number at the end.
+    """
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(_Clock(trainer, config.checkpoint_s, what))
+    checkpoint = _newest_checkpoint(output / _CHECKPOINTS)
+    if checkpoint is not None and (checkpoint / _LOSS_STATE).exists():
+        trainer.loss.load_state_dict(load_file(checkpoint / _LOSS_STATE), strict=False)
+    started = time.perf_counter()
+    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    if result.training_loss != result.training_loss:
+        raise OutputError("the training loss is not a number: lower learning_rate")
+    output.counts.update(
+        n_train_steps=trainer.state.global_step,
+        n_train_pairs=len(trainer.train_dataset),
+        n_devices=trainer.args.world_size,
+        train_s=round(time.perf_counter() - started, 1),
+        loss_first=losses[0] if losses else None,
+        loss_last=losses[-1] if losses else None,
+        resumed_at_step=int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else None,
+    )
+    if trainer.is_world_process_zero():
+        write_json(output / "training_log.json", trainer.state.log_history)
+
+
+def save_model(model: Any, start: Path, config: TrainConfig, output: OutputFolder) -> None:
+    """Write the model that was trained from `start` into `output`, in sentence-transformers layout."""
+    if not processes().is_main_process:
+        return
+    if config.saved_max_seq_length is not None:
+        model.max_seq_length = min(config.saved_max_seq_length, count_positions(start))
+    model.save_pretrained(str(output.path), create_model_card=False)
+
+
+class _Clock(TrainerCallback):  # type: ignore[misc]
+    """Report progress, and save a checkpoint every `checkpoint_s` seconds, marked when whole."""
+
+    def __init__(self, trainer: Any, checkpoint_s: float, what: str) -> None:
+        self._trainer = trainer
+        self._checkpoint_s = checkpoint_s
+        self._what = what
+        self._saved_at = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        report(self._what, state.global_step, state.max_steps)
+        is_due = time.monotonic() - self._saved_at >= self._checkpoint_s
+        if processes().num_processes > 1:  # every process must agree to save at this step
+            is_due = bool(_from_main_process(is_due))
+        if is_due and state.global_step < state.max_steps:
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._saved_at = time.monotonic()
+        if not self._trainer.is_world_process_zero():
+            return
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        own = {
+            name: tensor.contiguous()
+            for name, tensor in self._trainer.loss.state_dict().items()
+            if "model" not in name.split(".")
+        }
+        if own:
+            save_file(own, folder / _LOSS_STATE)
+        with atomic_path(folder / _COMPLETE) as path:
+            path.touch()
+
+
+def _from_main_process(value: bool) -> bool:
+    flags = [value]
+    torch.distributed.broadcast_object_list(flags, src=0)
+    return flags[0]
+
+
+def _newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; remnants of a kill are ignored."""
+    complete = [path.parent for path in folder.glob(f"checkpoint-*/{_COMPLETE}")]
+    return max(complete, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)

@@ -1,0 +1,53 @@
+"""A pairs folder and tiny models for the trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pubvec.files import OutputFolder
+from pubvec.records import Pair
+from pubvec.tables import table_of
+from tiny_models import make_tiny_bert
+
+TOPICS = [
+    "aspirin",
+    "insulin",
+    "sepsis",
+    "malaria",
+    "asthma",
+    "stroke",
+    "memory",
+    "cancer",
+    "depression",
+    "fracture",
+]
+
+
+def make_pairs(folder: Path, n: int = 40) -> Path:
+    """Pairs whose anchor and positive share a topic, with three negatives of other topics."""
+    rows = []
+    for number in range(n):
+        topic = TOPICS[number % len(TOPICS)]
+        others = [TOPICS[(number + step) % len(TOPICS)] for step in (1, 2, 3)]
+        anchor = f"effect of {topic} in cohort {number}"
+        positive = f"patients with {topic} were followed for {number} weeks in a randomized trial."
+        negatives = [f"patients with {other} were treated for {number} days." for other in others]
+        rows.append(Pair(anchor, positive, negatives, "title-abstract", number + 1))
+    with OutputFolder(folder, command="pairs", config={}) as out:
+        for name in ("train", "dev"):
+            pq.write_table(table_of(Pair, rows), out / f"{name}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pairs(tmp_path_factory.mktemp("training") / "pairs")
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another tiny model, with other weights than `tiny_model`."""
+    return make_tiny_bert(tmp_path_factory.mktemp("models") / "teacher", seed=1)

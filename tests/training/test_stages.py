@@ -1,0 +1,170 @@
+"""Each training stage on tiny real models: it learns, writes what it should, and refuses bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sentence_transformers import CrossEncoder, SentenceTransformer
+
+from pubvec.errors import CompleteError, InputError
+from pubvec.files import read_manifest
+from pubvec.training.align import align, reduce, text_id
+from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
+from pubvec.training.contrast import contrast
+from pubvec.training.reranker import reranker
+from pubvec.training.scores import scores
+
+SHORT = {"batch_size": 8, "max_seq_length": 32, "saved_max_seq_length": 64}
+
+
+@pytest.fixture(scope="module")
+def aligned(pairs, teacher, tiny_model, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("align") / "aligned"
+    config = AlignConfig(learning_rate=1e-3, n_epochs=8, **SHORT)
+    align(pairs, output, student=str(tiny_model), teacher=str(teacher), config=config)
+    return output
+
+
+@pytest.fixture(scope="module")
+def cross_encoder(pairs, tiny_model, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("reranker") / "reranker"
+    config = RerankerConfig(n_negatives=2, learning_rate=3e-3, n_epochs=6, **SHORT)
+    reranker(pairs, output, base=str(tiny_model), config=config)
+    return output
+
+
+@pytest.fixture(scope="module")
+def scored(pairs, cross_encoder, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("scores") / "scores"
+    config = ScoresConfig(n_negatives=3, shard_size=16, max_seq_length=32)
+    scores(pairs, output, reranker=str(cross_encoder), config=config)
+    return output
+
+
+def test_align_lowers_the_distance_to_the_teacher(aligned):
+    counts = read_manifest(aligned, made_by="train align").counts
+    assert counts["loss_last"] < 0.8 * counts["loss_first"]
+    assert counts["n_train_steps"] == 8 * 5
+
+
+def test_align_writes_a_model_and_its_recipe(aligned, teacher):
+    assert SentenceTransformer(str(aligned), device="cpu").max_seq_length == 64
+    assert not (aligned / "checkpoints").exists()
+    recipe = json.loads((aligned / "pubvec.json").read_text())
+    assert recipe["config"]["teacher"] == str(teacher)
+    assert recipe["config"]["learning_rate"] == 1e-3
+    assert set(recipe["inputs"]) == {"pairs", "aligned-vectors"}
+
+
+def test_align_uses_the_vectors_of_the_right_texts(aligned, teacher, pairs):
+    vectors = aligned.with_name("aligned-vectors")
+    ids = pq.read_table(vectors / "ids.parquet").column(0).to_pylist()
+    text = pq.read_table(pairs / "train.parquet")["anchor"][0].as_py()
+    stored = np.load(vectors / "part-00000.npy")[ids.index(text_id(text))]
+    expected = SentenceTransformer(str(teacher), device="cpu").encode(text)
+    assert np.dot(stored, expected / np.linalg.norm(expected)) == pytest.approx(1, abs=1e-3)
+
+
+def test_align_by_pca_learns_too(pairs, teacher, tiny_model, tmp_path):
+    config = AlignConfig(method="pca", learning_rate=1e-3, n_epochs=4, **SHORT)
+    made = align(pairs, tmp_path / "pca", student=str(tiny_model), teacher=str(teacher), config=config)
+    assert made.counts["loss_last"] < made.counts["loss_first"]
+
+
+def test_pca_keeps_cosines_when_no_width_is_lost():
+    vectors = np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32)
+    np.testing.assert_allclose(reduce(vectors, 6) @ reduce(vectors, 6).T, vectors @ vectors.T, atol=1e-4)
+    with pytest.raises(InputError, match="needs 8 vectors or more"):
+        reduce(vectors, 8)
+
+
+def test_align_refuses_vectors_of_other_pairs(pairs, teacher, tiny_model, aligned, tmp_path):
+    other = tmp_path / "few-vectors"
+    config = AlignConfig(n_pairs=4, **SHORT)
+    align(
+        pairs, tmp_path / "few", student=str(tiny_model), teacher=str(teacher), vectors=other, config=config
+    )
+    with pytest.raises(InputError, match="lacks 72 of the 80 texts"):
+        align(
+            pairs,
+            tmp_path / "all",
+            student=str(tiny_model),
+            teacher=str(teacher),
+            vectors=other,
+            config=AlignConfig(**SHORT),
+        )
+
+
+def test_a_finished_model_is_not_made_again(pairs, teacher, tiny_model, aligned):
+    config = AlignConfig(learning_rate=1e-3, n_epochs=8, **SHORT)
+    with pytest.raises(CompleteError, match="add --force"):
+        align(pairs, aligned, student=str(tiny_model), teacher=str(teacher), config=config)
+
+
+def test_reranker_separates_positives_from_negatives(cross_encoder, pairs):
+    model = CrossEncoder(str(cross_encoder), device="cpu")
+    table = pq.read_table(pairs / "dev.parquet").to_pylist()
+    positive = model.predict(
+        [(row["anchor"], row["positive"]) for row in table], activation_fn=torch.nn.Identity()
+    )
+    negative = model.predict(
+        [(row["anchor"], row["negatives"][0]) for row in table], activation_fn=torch.nn.Identity()
+    )
+    assert positive.mean() > negative.mean() + 1
+
+
+def test_scores_are_the_logits_of_the_reranker(scored, cross_encoder):
+    rows = pq.read_table(scored / "part-00001.parquet").to_pylist()
+    assert len(rows) == 16
+    row = rows[3]
+    model = CrossEncoder(str(cross_encoder), device="cpu", max_length=32)
+    inputs = [(row["query"], text) for text in row["candidates"]]
+    np.testing.assert_allclose(
+        row["logits"], model.predict(inputs, activation_fn=torch.nn.Identity()), atol=1e-4
+    )
+    assert len(row["logits"]) == 4
+
+
+def test_scores_resume_at_the_missing_shard(pairs, cross_encoder, scored, tmp_path):
+    output = tmp_path / "scores"
+    config = ScoresConfig(n_negatives=3, shard_size=16, max_seq_length=32)
+    partial = _interrupt(output, lambda: scores(pairs, output, reranker=str(cross_encoder), config=config))
+    kept = (partial / "part-00000.parquet").stat().st_mtime_ns
+    scores(pairs, output, reranker=str(cross_encoder), config=config)
+    assert (output / "part-00000.parquet").stat().st_mtime_ns == kept
+    for name in ("part-00000.parquet", "part-00001.parquet", "part-00002.parquet"):
+        assert pq.read_table(output / name).equals(pq.read_table(scored / name))
+
+
+def _interrupt(output: Path, stage) -> Path:
+    """Stop a stage from its own progress report, after the first shard."""
+    from pubvec import progress
+
+    def stop(what: str, n_done: int, n_total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), progress.listen(stop):
+        stage()
+    return output.with_name(output.name + ".partial")
+
+
+def test_contrast_learns_the_ranking(scored, aligned, tmp_path):
+    config = ContrastConfig(learning_rate=1e-3, n_epochs=6, **SHORT)
+    made = contrast(scored, tmp_path / "small", student=str(aligned), config=config)
+    assert made.counts["loss_last"] < made.counts["loss_first"]
+    log = json.loads((tmp_path / "small" / "training_log.json").read_text())
+    assert {"divergence", "in_batch"} <= log[0].keys()
+    assert SentenceTransformer(str(tmp_path / "small"), device="cpu").encode("aspirin").shape == (32,)
+
+
+def test_contrast_without_the_in_batch_term(scored, aligned, tmp_path):
+    config = ContrastConfig(in_batch_weight=None, n_epochs=1, **SHORT)
+    contrast(scored, tmp_path / "small", student=str(aligned), config=config)
+    log = json.loads((tmp_path / "small" / "training_log.json").read_text())
+    assert "in_batch" not in log[0]
+    assert log[0]["divergence"] == pytest.approx(log[0]["loss"], abs=1e-3)
