@@ -1,0 +1,39 @@
+"""Settings of the verbs of this room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pubvec.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Settings of `evaluate`.
+
+    Raises:
+        ConfigError: a number is out of its range, or a seed repeats.
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """One draw of random negatives each."""
+    n_resamples: int = 1000
+    """Bootstrap resamples for the intervals."""
+    depth: int = 1000
+    """Length of a ranking; a relevant document below it counts as not found."""
+    max_seq_length: int | None = None
+    """Tokens of a text that count; by default what the model says."""
+    backend: Literal["onnx", "torch"] | None = None
+    """onnx or torch; by default onnx where the model has been exported."""
+    precision: Literal["fp32", "int8"] | None = None
+    """fp32 or int8, of the onnx backend; by default int8 where the model has it."""
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ConfigError(f"seeds must be different numbers ≥ 0, found {self.seeds}")
+        for name in ("n_resamples", "depth"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.max_seq_length is not None and self.max_seq_length < 3:
+            raise ConfigError(f"max_seq_length must be at least 3 tokens, found {self.max_seq_length}")

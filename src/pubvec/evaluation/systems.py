@@ -1,0 +1,142 @@
+"""The published systems, as data: what they are and what was published about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["bi-encoder", "late interaction", "cross-encoder"]
+
+_CARDS = "table on the NeuML biomedbert model cards, Hugging Face hub"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published figure of one system on one task."""
+
+    value: float
+    """As a fraction: 0.9040 for the 90.40 of a model card."""
+    measure: str
+    dataset: str
+    """The set it was computed on; ours stands in for it where the task says so."""
+    source: str
+
+
+@dataclass(frozen=True)
+class System:
+    """One model under evaluation that others know by name."""
+
+    hub_name: str
+    kind: Kind
+    architecture: str
+    dimensions: int | None
+    """Of one vector; of each token's vector in late interaction; None for a cross-encoder."""
+    n_parameters: int
+    """To the digits that its source states: 110M, 22.7M."""
+    published: Mapping[str, Published] = field(default_factory=dict)
+    """Task name → figure."""
+
+    @property
+    def name(self) -> str:
+        """The hub name without its owner; results are kept under it."""
+        return self.hub_name.rpartition("/")[2]
+
+
+def _table(pubmed_qa: float, pubmed_subset: float, pubmed_summary: float) -> dict[str, Published]:
+    """One row of the published table, in the tasks of this package."""
+    return {
+        "pubmed-qa": _pearson(pubmed_qa, "PubMed QA"),
+        "title-abstract": _pearson(pubmed_subset, "PubMed Subset"),
+        "article-abstract": _pearson(pubmed_summary, "PubMed Summary"),
+    }
+
+
+def _pearson(percent: float, dataset: str) -> Published:
+    return Published(round(percent / 100, 6), "Pearson", dataset, _CARDS)
+
+
+_BERT_BASE, _BERT_SMALL = "BERT-base 12/768, mean pooling", "BERT 6/384, mean pooling"
+
+SYSTEMS: tuple[System, ...] = (
+    System(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "bi-encoder",
+        f"{_BERT_SMALL}, normalized",
+        384,
+        22_713_216,
+        _table(90.40, 95.92, 94.07),
+    ),
+    System(
+        "NeuML/pubmedbert-base-embeddings",
+        "bi-encoder",
+        _BERT_BASE,
+        768,
+        110_000_000,
+        _table(93.27, 97.00, 96.58),
+    ),
+    System(
+        "NeuML/biomedbert-base-embeddings",
+        "bi-encoder",
+        _BERT_BASE,
+        768,
+        110_000_000,
+        _table(94.60, 98.39, 97.61),
+    ),
+    System(
+        "NeuML/biomedbert-small-embeddings",
+        "bi-encoder",
+        _BERT_SMALL,
+        384,
+        22_700_000,
+        _table(93.25, 97.93, 96.65),
+    ),
+    System(
+        "NeuML/biomedbert-hash-nano-embeddings",
+        "bi-encoder",
+        "BERT Hash 2/128, projections 16",
+        128,
+        969_632,
+        _table(90.39, 96.29, 95.32),
+    ),
+    System(
+        "NeuML/biomedbert-base-colbert",
+        "late interaction",
+        "BERT-base 12/768 with 768 → 128",
+        128,
+        110_000_000,
+        _table(94.59, 97.18, 96.21),
+    ),
+    System(
+        "NeuML/biomedbert-small-colbert",
+        "late interaction",
+        "BERT 6/384 with 384 → 128",
+        128,
+        22_700_000,
+        _table(93.51, 97.20, 95.85),
+    ),
+    System(
+        "NeuML/biomedbert-base-reranker",
+        "cross-encoder",
+        "BERT-base 12/768 with one logit",
+        None,
+        110_000_000,
+        _table(97.66, 99.76, 98.81),
+    ),
+    System(
+        "sentence-transformers/all-mpnet-base-v2",
+        "bi-encoder",
+        "MPNet-base 12/768, mean pooling, normalized",
+        768,
+        109_500_000,
+    ),
+)
+"""The eight systems of the published table, and the general-domain teacher."""
+
+_ALIASES = {"minilm": "all-MiniLM-L6-v2", "mpnet": "all-mpnet-base-v2"}
+
+
+def find_system(name: str) -> System | None:
+    """The published system with this short name, name or hub name; None for any other model."""
+    name = _ALIASES.get(name, name)
+    return next((system for system in SYSTEMS if name in (system.name, system.hub_name)), None)

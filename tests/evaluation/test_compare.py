@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from evaluation_world import WordEncoder
+
+from pubvec.errors import InputError
+from pubvec.evaluation.compare import Column, Table, compare, to_json, to_markdown, to_tsv
+from pubvec.evaluation.config import EvaluateConfig
+from pubvec.evaluation.evaluate import evaluate
+
+
+@pytest.fixture
+def results(data: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    config = EvaluateConfig(n_resamples=20)
+    models = {"all-MiniLM-L6-v2": WordEncoder(), "own": WordEncoder(dim=16)}
+    evaluate(models, ["cysticfibrosis", "pubmed-qa"], data, folder, config)
+    evaluate({"own": WordEncoder(dim=16)}, ["title-abstract"], data, folder, config)
+    (folder / "bench-parse.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def table(results: Path) -> Table:
+    return compare(results)
+
+
+def test_rows_are_systems_and_columns_are_measures_of_tasks(table: Table, results: Path) -> None:
+    assert [row.system for row in table.rows] == ["all-MiniLM-L6-v2", "own"]
+    assert table.columns[0] == Column("pubmed-qa", "Pearson")
+    assert [str(column) for column in table.columns[-3:]] == [
+        "cysticfibrosis nDCG@10",
+        "cysticfibrosis R@100",
+        "cysticfibrosis RR@10",
+    ]
+    raw = json.loads((results / "own" / "pubmed-qa.json").read_text())["figures"]["Pearson"]
+    cell = table.rows[1].cells[0]
+    assert cell is not None
+    assert (cell.value, cell.spread, list(cell.interval)) == (raw["value"], raw["spread"], raw["interval"])
+
+
+def test_published_figures_stand_beside_measured_ones(table: Table) -> None:
+    minilm, own = table.rows
+    assert minilm.cells[0].published == 0.9040
+    assert minilm.cells[1].published is None, "AUC was never published"
+    title_abstract = table.columns.index(Column("title-abstract", "Pearson"))
+    assert (minilm.cells[title_abstract].value, minilm.cells[title_abstract].published) == (None, 0.9592)
+    assert all(cell is None or cell.published is None for cell in own.cells)
+
+
+def test_other_published_systems_on_request(results: Path) -> None:
+    table = compare(results, with_published=True)
+    assert len(table.rows) == 2 + 7
+    assert table.rows[-1].system == "biomedbert-base-reranker"
+    assert table.rows[-1].cells[0].published == 0.9766
+
+
+def test_markdown(table: Table) -> None:
+    lines = to_markdown(table).splitlines()
+    assert lines[0].startswith("| system | pubmed-qa Pearson | pubmed-qa AUC |")
+    assert {line.count("|") for line in lines} == {len(table.columns) + 2}
+    cell = table.rows[0].cells[0]
+    assert f"| {100 * cell.value:.2f} ± {100 * cell.spread:.2f} (90.40) |" in lines[2]
+    assert "| (95.92) | – |" in lines[2]
+
+
+def test_tsv_and_json_hold_fractions(table: Table) -> None:
+    lines = [line.split("\t") for line in to_tsv(table).splitlines()]
+    assert lines[0] == ["system", "task", "measure", "value", "low", "high", "spread", "published"]
+    assert {len(line) for line in lines} == {8}
+    first = table.rows[0].cells[0]
+    assert lines[1][:4] == ["all-MiniLM-L6-v2", "pubmed-qa", "Pearson", f"{first.value:.6f}"]
+    read = json.loads(to_json(table))
+    assert read["columns"][0] == {"task": "pubmed-qa", "measure": "Pearson"}
+    assert read["rows"][0]["cells"][0]["value"] == first.value
+
+
+def test_a_folder_without_results(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no result SYSTEM/TASK\.json: `pubvec evaluate` writes them"):
+        compare(tmp_path / "nowhere")
+
+
+def test_a_damaged_result(results: Path) -> None:
+    (results / "own" / "pubmed-qa.json").write_text("[]")
+    with pytest.raises(InputError, match=r"pubmed-qa\.json is no result"):
+        compare(results)
