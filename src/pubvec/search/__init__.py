@@ -1,0 +1,1 @@
+"""Articles + a model → an index → hits."""
