@@ -1,0 +1,107 @@
+"""What the user sees on stderr: one progress bar at a time, one summary line a stage."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from pubvec import progress
+from pubvec.files import Manifest, json_ready
+
+
+class Console:
+    """Talk on stderr, unless it is quiet."""
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        self.is_quiet = is_quiet
+        self._rich = RichConsole(stderr=True, quiet=is_quiet, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        self._rich.print(text, markup=False)
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[None]:
+        """Draw the bar of whatever reports progress inside the block, and pass warnings on."""
+        handler = _LogLine(self)
+        logger = logging.getLogger("pubvec")
+        logger.addHandler(handler)
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.speed:.1f}/s", style="dim"),
+            TimeRemainingColumn(),
+            console=self._rich,
+            transient=True,
+            disable=self.is_quiet or not self._rich.is_terminal,
+        )
+        try:
+            with bar, progress.listen(_Bar(bar)):
+                yield
+        finally:
+            logger.removeHandler(handler)
+
+    def say_done(self, folder: str, manifest: Manifest, *, as_json: bool = False) -> None:
+        """Summarize a finished folder on stderr, or its manifest as JSON on stdout."""
+        if as_json:
+            print(json.dumps(json_ready(manifest), indent=2, ensure_ascii=False))
+            return
+        self.say(f"{folder}: {describe_counts(manifest.counts)}in {manifest.seconds:,.1f} s")
+
+
+def describe_counts(counts: Any) -> str:
+    """`137,394 articles, 12 deleted, ` from `n_*` counts; other entries are left to the manifest."""
+    shown = [
+        f"{value:,} {name.removeprefix('n_').replace('_', ' ')}, "
+        for name, value in counts.items()
+        if name.startswith("n_") and isinstance(value, int)
+    ]
+    return "".join(shown)
+
+
+class _Bar:
+    """Draws what is reported: a new name starts a new bar."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._what = ""
+        self._task: TaskID | None = None
+
+    def __call__(self, what: str, n_done: int, n_total: int | None) -> None:
+        if what != self._what:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._what, self._task = what, self._bar.add_task(what, total=n_total)
+        assert self._task is not None
+        self._bar.update(self._task, completed=n_done, total=n_total)
+
+
+class _LogLine(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.say(f"{record.levelname.capitalize()}: {record.getMessage()}")
+
+
+_console = Console(is_quiet=not sys.stderr)
+
+
+def set_console(console: Console) -> None:
+    """Replace the console of this process."""
+    global _console
+    _console = console
+
+
+def console() -> Console:
+    """The console of this process."""
+    return _console

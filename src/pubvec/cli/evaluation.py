@@ -1,0 +1,93 @@
+"""`evaluate`, `compare` and `bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pubvec.cli.console import console
+from pubvec.cli.options import with_config
+from pubvec.errors import ConfigError
+from pubvec.evaluation.config import EvaluateConfig
+
+Results = Annotated[Path, typer.Option("--output", "-o", help="Folder of results, one JSON file each.")]
+AsTable = Annotated[bool, typer.Option("--tsv", help="Tab-separated, one line a figure.")]
+AsJson = Annotated[bool, typer.Option("--json", help="The whole table as JSON.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verbs of this module."""
+    app.command()(evaluate)
+    app.command()(compare)
+    app.command()(bench)
+
+
+@with_config(EvaluateConfig)
+def evaluate(
+    models: Annotated[list[str], typer.Argument(help="Models: names or folders.")],
+    task: Annotated[list[str], typer.Option("--task", "-t", help="Task; may be repeated.")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="Folder of the tasks' files.")],
+    output: Results = Path("results"),
+    force: Annotated[bool, typer.Option("--force", help="Replace results of other settings.")] = False,
+    as_json: AsJson = False,
+    as_tsv: AsTable = False,
+    *,
+    config: EvaluateConfig,
+) -> None:
+    """Evaluate models on tasks and print the table of all results in the folder.
+
+    Example: pubvec evaluate minilm small/ -t pubmed-qa -t title-abstract -d eval/ -o results/
+    """
+    from pubvec.evaluation.evaluate import evaluate as stage
+
+    with console().progress():
+        stage(models, task, data, output, config, force=force)
+    _print_table(output, as_json=as_json, as_tsv=as_tsv, published=False)
+
+
+def compare(
+    results: Annotated[Path, typer.Argument(help="Folder made by evaluate.")],
+    published: Annotated[
+        bool, typer.Option("--published", help="Add the published systems that were not measured here.")
+    ] = False,
+    as_json: AsJson = False,
+    as_tsv: AsTable = False,
+) -> None:
+    """Print the results of a folder as one table, in Markdown unless asked otherwise.
+
+    Example: pubvec compare results/ --published
+    """
+    _print_table(results, as_json=as_json, as_tsv=as_tsv, published=published)
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help="Benchmark: parse, pairs, encode or import.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(help="parse: FILE. pairs: ARTICLES EXCLUDE. encode: MODEL FILE:COLUMN."),
+    ] = None,
+    output: Results = Path("results"),
+    rounds: Annotated[int, typer.Option("--rounds", "-n", min=1, help="Runs of each command.")] = 5,
+) -> None:
+    """Measure speed and memory of whole processes, ours and others' in turn, into bench-NAME.json.
+
+    Example: pubvec bench parse pubmed26n0001.xml.gz -o results/ -n 1
+    """
+    from pubvec.evaluation.speed import bench as stage
+    from pubvec.evaluation.speed import to_markdown
+
+    with console().progress():
+        record = stage(name, *(inputs or []), output=output, n_rounds=rounds)
+    print(to_markdown(record), end="")
+
+
+def _print_table(results: Path, *, as_json: bool, as_tsv: bool, published: bool) -> None:
+    from pubvec.evaluation.compare import compare as collect
+    from pubvec.evaluation.compare import to_json, to_markdown, to_tsv
+
+    if as_json and as_tsv:
+        raise ConfigError("--json and --tsv exclude each other")
+    table = collect(results, with_published=published)
+    print((to_json if as_json else to_tsv if as_tsv else to_markdown)(table), end="")

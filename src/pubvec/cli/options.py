@@ -1,0 +1,91 @@
+"""Command-line options made from a stage's config, so that each setting is written once."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from functools import cache, wraps
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import typer
+
+Verb = Callable[..., Any]
+
+
+def with_config(config: type, **defaults: Any) -> Callable[[Verb], Verb]:
+    """Add an option for every field of the dataclass `config`; the verb receives `config=` built from them.
+
+    A field's docstring is its help, its default the option's. `defaults` replaces some of them. Fields that a
+    command line cannot express (mappings) stay at their default.
+    """
+
+    def decorate(verb: Verb) -> Verb:
+        options = {
+            field.name: _option(config, field.name, defaults.get(field.name, _default(field)))
+            for field in fields(config)
+            if _option_type(get_type_hints(config)[field.name]) is not None
+        }
+
+        @wraps(verb)
+        def wrapped(**arguments: Any) -> Any:
+            chosen = {name: arguments.pop(name) for name in options}
+            chosen = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()}
+            return verb(**arguments, config=config(**chosen))
+
+        signature = inspect.signature(verb, eval_str=True)
+        kept = [p for p in signature.parameters.values() if p.name != "config"]
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for name, (annotation, default) in options.items()
+        ]
+        wrapped.__signature__ = signature.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {p.name: p.annotation for p in [*kept, *added]}
+        return wrapped
+
+    return decorate
+
+
+def _option(config: type, name: str, default: Any) -> tuple[Any, Any]:
+    kind = _option_type(get_type_hints(config)[name])
+    flag = "--" + name.replace("_", "-")
+    names = [f"{flag}/--no-{flag[2:]}"] if kind is bool else [flag]
+    help_text = field_docs(config).get(name, "")
+    annotation = Annotated[kind, typer.Option(*names, help=help_text, show_default=default is not None)]  # type: ignore[valid-type]
+    return annotation, list(default) if isinstance(default, tuple) else default
+
+
+def _default(field: Any) -> Any:
+    return field.default if field.default is not MISSING else field.default_factory()
+
+
+def _option_type(hint: Any) -> Any:
+    """The type that typer understands for a field's type, or None."""
+    if get_origin(hint) in (Union, types.UnionType):
+        inner = [_option_type(argument) for argument in get_args(hint) if argument is not type(None)]
+        return inner[0] | None if len(inner) == 1 and inner[0] is not None else None
+    if get_origin(hint) is Literal:
+        return str
+    if get_origin(hint) is tuple:
+        return list[get_args(hint)[0]]  # type: ignore[misc]
+    if get_origin(hint) is not None or hint is Mapping:
+        return None
+    return hint
+
+
+@cache
+def field_docs(config: type) -> dict[str, str]:
+    """The docstring below each field of a dataclass, base classes included, as one line."""
+    docs: dict[str, str] = {}
+    for base in reversed(config.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for statement, following in zip(body.body, body.body[1:], strict=False):
+            if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+                continue
+            if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+                docs[statement.target.id] = " ".join(str(following.value.value).split())
+    return docs

@@ -1,0 +1,131 @@
+"""`train align`, `train reranker`, `train scores`, `train contrast`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pubvec.cli.console import console
+from pubvec.cli.corpus import AsJson, Force
+from pubvec.cli.options import with_config
+from pubvec.errors import require
+from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
+
+Pairs = Annotated[Path, typer.Argument(help="Folder made by pairs.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")]
+Student = Annotated[
+    str, typer.Option("--student", "-s", help="Model to start from: minilm, a hub name, or a folder.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verbs of this module."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    for verb in (align, reranker, scores, contrast):
+        group.command()(verb)
+    app.add_typer(group, name="train", help="Train models: align, reranker, scores, contrast.")
+
+
+def _require_extra() -> None:
+    for module in ("torch", "sentence_transformers", "datasets", "accelerate"):
+        require(module, extra="train")
+
+
+@with_config(AlignConfig)
+def align(
+    pairs: Pairs,
+    output: Output,
+    student: Student = "minilm",
+    teacher: Annotated[
+        str, typer.Option("--teacher", "-t", help="Model to imitate: mpnet, minilm, a hub name, or a folder.")
+    ] = "mpnet",
+    vectors: Annotated[
+        Path | None, typer.Option(help="Cache of the teacher's vectors.", show_default="OUTPUT-vectors")
+    ] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+    *,
+    config: AlignConfig,
+) -> None:
+    """Step 1: train a student to imitate a teacher's vectors.
+
+    Example: pubvec train align pairs/ -t mpnet -s minilm -o aligned/
+    """
+    _require_extra()
+    from pubvec.training.align import align as stage
+
+    with console().progress():
+        manifest = stage(
+            pairs, output, student=student, teacher=teacher, vectors=vectors, config=config, force=force
+        )
+    console().say_done(f"{output}", manifest, as_json=as_json)
+
+
+@with_config(RerankerConfig)
+def reranker(
+    pairs: Pairs,
+    output: Output,
+    base: Annotated[
+        str, typer.Option("--base", "-b", help="Encoder to start from: minilm, a hub name, or a folder.")
+    ] = "minilm",
+    force: Force = False,
+    as_json: AsJson = False,
+    *,
+    config: RerankerConfig,
+) -> None:
+    """Train the cross-encoder that teaches step 2.
+
+    Example: pubvec train reranker pairs/ -b minilm -o reranker/
+    """
+    _require_extra()
+    from pubvec.training.reranker import reranker as stage
+
+    with console().progress():
+        manifest = stage(pairs, output, base=base, config=config, force=force)
+    console().say_done(f"{output}", manifest, as_json=as_json)
+
+
+@with_config(ScoresConfig)
+def scores(
+    pairs: Pairs,
+    output: Output,
+    reranker: Annotated[str, typer.Option("--reranker", "-r", help="Cross-encoder: a folder or a hub name.")],
+    force: Force = False,
+    as_json: AsJson = False,
+    *,
+    config: ScoresConfig,
+) -> None:
+    """Cache a reranker's logits of each pair's positive and hard negatives.
+
+    Example: pubvec train scores pairs/ -r reranker/ -o scores/
+    """
+    _require_extra()
+    from pubvec.training.scores import scores as stage
+
+    with console().progress():
+        manifest = stage(pairs, output, reranker=reranker, config=config, force=force)
+    console().say_done(f"{output}", manifest, as_json=as_json)
+
+
+@with_config(ContrastConfig)
+def contrast(
+    scores: Annotated[Path, typer.Argument(help="Folder made by train scores.")],
+    output: Output,
+    student: Student = "minilm",
+    force: Force = False,
+    as_json: AsJson = False,
+    *,
+    config: ContrastConfig,
+) -> None:
+    """Step 2: train a student to imitate the reranker's ranking.
+
+    Example: pubvec train contrast scores/ -s aligned/ -o small/
+    """
+    _require_extra()
+    from pubvec.training.contrast import contrast as stage
+
+    with console().progress():
+        manifest = stage(scores, output, student=student, config=config, force=force)
+    console().say_done(f"{output}", manifest, as_json=as_json)

@@ -1,0 +1,302 @@
+"""The main job: PubMed XML → articles → pairs → two distillation steps → evaluation → export → index → searches.
+
+Every stage is the public function of a verb and writes its own folder, so the job resumes at the stage, and
+within it at the shard or checkpoint, where it stopped.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pubvec.corpus.config import ParseConfig
+from pubvec.encoder import Encoder
+from pubvec.errors import CompleteError, ConfigError, PubvecError
+from pubvec.evaluation.compare import Table
+from pubvec.evaluation.config import EvaluateConfig
+from pubvec.pairs.config import PairsConfig
+from pubvec.records import Hit
+from pubvec.search.config import IndexConfig
+from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
+
+BEFORE, MINILM = "before", "all-MiniLM-L6-v2"
+HELD_OUT = "held-out-title-abstract"
+SEARCHES = (
+    "Does aspirin lower the risk of a second stroke?",
+    "gut microbiota and depression",
+    "side effects of immune checkpoint inhibitors in lung cancer",
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The settings of every stage for one budget."""
+
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    align: AlignConfig = field(default_factory=AlignConfig)
+    reranker: RerankerConfig = field(default_factory=RerankerConfig)
+    scores: ScoresConfig = field(default_factory=ScoresConfig)
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)
+    evaluate: EvaluateConfig = field(default_factory=lambda: EvaluateConfig(backend="torch"))
+    index: IndexConfig = field(default_factory=IndexConfig)
+    tasks: tuple[str, ...] = ("pubmed-qa", "title-abstract", "article-abstract", "cysticfibrosis")
+    """Tasks beside the held-out pairs, where their data is given."""
+
+
+PRESETS: Mapping[str, Preset] = {
+    "full": Preset(),
+    # Every stage on real citations in a quarter of an hour on two cores: short texts, small samples.
+    "small": Preset(
+        pairs=PairsConfig(n_articles=20_000, n_dev=500),
+        align=AlignConfig(n_pairs=500, max_seq_length=64, batch_size=16, checkpoint_s=60),
+        reranker=RerankerConfig(
+            n_pairs=700, n_negatives=1, learning_rate=5e-5, max_seq_length=96, batch_size=16, checkpoint_s=60
+        ),
+        scores=ScoresConfig(n_pairs=1200, n_negatives=1, max_seq_length=96, shard_size=256),
+        contrast=ContrastConfig(learning_rate=5e-5, max_seq_length=64, batch_size=32, checkpoint_s=60),
+        evaluate=EvaluateConfig(backend="torch", max_seq_length=128, n_resamples=200),
+        index=IndexConfig(n_articles=2000, max_seq_length=128),
+        tasks=("pubmed-qa",),
+    ),
+}
+
+
+class Stage(NamedTuple):
+    """What a stage cost in this run."""
+
+    name: str
+    seconds: float
+    is_reused: bool
+    """Whether an earlier run had finished it."""
+
+
+class RunReport(NamedTuple):
+    """What the main job found."""
+
+    stages: tuple[Stage, ...]
+    peak_bytes: int
+    """Resident memory at its highest, in this process."""
+    table: Table
+    """Before, after step 1, after step 2, and step 2 as exported to int8, beside MiniLM."""
+    model: Path
+    model_bytes: dict[str, int]
+    """Size of each exported file."""
+    abstracts_per_s: float
+    """Held-out abstracts encoded with the exported int8 model, on the cores of this machine."""
+    searches: tuple[tuple[str, tuple[Hit, ...]], ...]
+    is_better: bool
+    """Whether step 2's model beats its initialization on the held-out pairs."""
+    verdict: str
+
+
+def run(
+    files: Sequence[str],
+    output: Path | str,
+    *,
+    preset: Preset | str = "small",
+    student: str = "minilm",
+    teacher: str = "mpnet",
+    data: Path | str | None = None,
+    on_stage: Callable[[Stage], None] = lambda _: None,
+) -> RunReport:
+    """Make an evaluated, exported and searchable model from PubMed XML.
+
+    Args:
+        files: PubMed XML files; without any, the first file of NLM's baseline is downloaded.
+        output: folder for every stage's folder; run again to resume.
+        preset: settings, or the name of a preset.
+        student: model to start from; `teacher`: model to imitate.
+        data: evaluation sets: kept out of the pairs, and evaluated on where the preset names their task.
+        on_stage: called as each stage ends.
+
+    Raises:
+        ConfigError: the preset is not known.
+        PubvecError: a stage failed; what it finished stays, and the next run goes on from there.
+    """
+    if isinstance(preset, str):
+        if preset not in PRESETS:
+            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+        preset = PRESETS[preset]
+    job = _Job(Path(output), preset, student, teacher, Path(data) if data else None, on_stage)
+    job.make_pairs(files)
+    job.train()
+    job.export()
+    job.evaluate()
+    job.index()
+    return job.report()
+
+
+class _Job:
+    """One run: the folders, and the stages in order."""
+
+    def __init__(
+        self,
+        folder: Path,
+        preset: Preset,
+        student: str,
+        teacher: str,
+        data: Path | None,
+        on_stage: Callable[[Stage], None],
+    ) -> None:
+        self.folder = folder
+        self.preset = preset
+        self.student = student
+        self.teacher = teacher
+        self.data = data
+        self.stages: list[Stage] = []
+        self._on_stage = on_stage
+
+    def make_pairs(self, files: Sequence[str]) -> None:
+        from pubvec.corpus.parse import parse
+        from pubvec.pairs.build import build_pairs
+
+        if not files:
+            files = [str(path) for path in self._download()]
+        self._stage("parse", lambda: parse(files, self.folder / "articles", config=ParseConfig()))
+        exclude = [self.data] if self.data else []
+        self._stage(
+            "pairs",
+            lambda: build_pairs(
+                self.folder / "articles", self.folder / "pairs", config=self.preset.pairs, exclude=exclude
+            ),
+        )
+
+    def _download(self) -> list[Path]:
+        from pubvec.corpus.download import download_baseline
+
+        found: list[Path] = []
+        self._stage(
+            "download",
+            lambda: found.extend(download_baseline(["pubmed26n0001.xml.gz"], self.folder / "pubmed")),
+        )
+        return found
+
+    def train(self) -> None:
+        from pubvec.training.align import align
+        from pubvec.training.contrast import contrast
+        from pubvec.training.reranker import reranker
+        from pubvec.training.scores import scores
+
+        folder, pairs, preset = self.folder, self.folder / "pairs", self.preset
+        self._stage(
+            "align",
+            lambda: align(
+                pairs, folder / "aligned", student=self.student, teacher=self.teacher, config=preset.align
+            ),
+        )
+        self._stage(
+            "reranker",
+            lambda: reranker(pairs, folder / "reranker", base=self.student, config=preset.reranker),
+        )
+        self._stage(
+            "scores",
+            lambda: scores(pairs, folder / "scores", reranker=str(folder / "reranker"), config=preset.scores),
+        )
+        self._stage(
+            "contrast",
+            lambda: contrast(
+                folder / "scores", folder / "small", student=str(folder / "aligned"), config=preset.contrast
+            ),
+        )
+
+    def export(self) -> None:
+        from pubvec.export import export
+
+        self._stage("export", lambda: export(self.folder / "small"))
+
+    def evaluate(self) -> None:
+        from pubvec.encoder import load
+        from pubvec.evaluation.evaluate import evaluate
+
+        def measure() -> None:
+            window = self.preset.evaluate.max_seq_length
+            systems: dict[str, Any] = {} if self.student == "minilm" else {BEFORE: self.student}
+            systems |= {
+                MINILM: "minilm",
+                "step-1": str(self.folder / "aligned"),
+                "step-2": str(self.folder / "small"),
+                "step-2-int8": load(self.folder / "small", precision="int8", max_seq_length=window),
+            }
+            for data, tasks in ((self.folder / "pairs", (HELD_OUT,)), (self.data, self.preset.tasks)):
+                if data is not None:
+                    evaluate(systems, tasks, data, self.folder / "results", self.preset.evaluate, force=True)
+
+        self._stage("evaluate", measure)
+
+    def index(self) -> None:
+        from pubvec.search.store import index
+
+        self._stage(
+            "index",
+            lambda: index(
+                self.folder / "articles",
+                str(self.folder / "small"),
+                self.folder / "index",
+                config=self.preset.index,
+            ),
+        )
+
+    def report(self) -> RunReport:
+        from pubvec.evaluation.compare import compare
+        from pubvec.search.store import Store
+
+        store = Store(self.folder / "index")
+        table = compare(self.folder / "results")
+        graphs = sorted((self.folder / "small" / "onnx").glob("*.onnx"))
+        is_better, verdict = judge(table)
+        return RunReport(
+            stages=tuple(self.stages),
+            peak_bytes=peak_bytes(),
+            table=table,
+            model=self.folder / "small",
+            model_bytes={path.name: path.stat().st_size for path in graphs},
+            abstracts_per_s=self._speed(store.encoder),
+            searches=tuple((query, tuple(store.search(query, 5))) for query in SEARCHES),
+            is_better=is_better,
+            verdict=verdict,
+        )
+
+    def _speed(self, encoder: Encoder) -> float:
+        import pyarrow.parquet as pq
+
+        texts = pq.read_table(self.folder / "pairs" / "dev.parquet")["positive"].to_pylist()[:256]
+        started = time.perf_counter()
+        encoder.encode(texts)
+        return len(texts) / (time.perf_counter() - started)
+
+    def _stage(self, name: str, make: Callable[[], Any]) -> None:
+        started = time.perf_counter()
+        is_reused = False
+        try:
+            make()
+        except CompleteError:
+            is_reused = True
+        except PubvecError as error:
+            raise type(error)(f"stage {name}: {error}") from error
+        self.stages.append(Stage(name, round(time.perf_counter() - started, 1), is_reused))
+        self._on_stage(self.stages[-1])
+
+
+def judge(table: Table) -> tuple[bool, str]:
+    """Whether step 2 beats what it started from on the held-out pairs, and the sentence that says so."""
+    place = [str(column) for column in table.columns].index(f"{HELD_OUT} Pearson")
+    value = {row.system: 100 * (cell.value or 0.0) for row in table.rows if (cell := row.cells[place])}
+    after, rivals = (
+        value["step-2"],
+        {name: value[name] for name in (BEFORE, MINILM, "step-1") if name in value},
+    )
+    is_better = all(after > rival for rival in rivals.values())
+    word = "better" if is_better else "NOT better"
+    beside = ", ".join(f"{name} {rival:.2f}" for name, rival in rivals.items())
+    return is_better, f"step 2 is {word} on held-out title–abstract pairs: Pearson {after:.2f} ({beside})"
+
+
+def peak_bytes() -> int:
+    """Highest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

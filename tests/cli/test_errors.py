@@ -1,0 +1,68 @@
+"""A failure is one line and exit code 1, wrong usage exit code 2, a traceback only on demand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pubvec import __version__
+from pubvec.cli import run
+from pubvec.cli.options import field_docs
+from pubvec.errors import InputError
+from pubvec.training.config import AlignConfig
+
+
+def test_failure_is_one_line(capsys, tmp_path):
+    assert run(["compare", str(tmp_path / "missing")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Error: ")
+    assert len(captured.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["parse"], ["parse", "a.xml"], ["search", "i", "q", "-n", "x"]]
+)
+def test_wrong_usage_is_code_2(arguments, capsys):
+    assert run(arguments) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_settings_out_of_range_are_one_line_too(capsys, tmp_path):
+    assert run(["train", "align", str(tmp_path), "-o", str(tmp_path / "out"), "--batch-size", "0"]) == 1
+    assert capsys.readouterr().err == "Error: batch_size must be above 0, not 0\n"
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    with pytest.raises(InputError):
+        run(["--debug", "compare", str(tmp_path / "missing")])
+
+
+def test_version_and_module(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"pubvec {__version__}\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "pubvec", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"pubvec {__version__}\n"
+
+
+def test_operating_system_errors_name_the_file(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert run(["index", str(tmp_path / "file"), "-o", str(tmp_path / "file" / "index")]) == 1
+    assert "Error: " in capsys.readouterr().err
+
+
+def test_a_closed_pipe_is_no_crash():
+    code = "import sys; from pubvec.cli import run; sys.exit(run(['train', 'align', '--help']))"
+    command = f'{sys.executable} -c "{code}" | head -1'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+
+
+def test_help_comes_from_the_config():
+    docs = field_docs(AlignConfig)
+    assert docs["n_pairs"].startswith("Size of the random sample of pairs")
+    assert docs["method"].startswith("`projection`")
