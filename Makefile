@@ -1,0 +1,61 @@
+# The two commands of the README are `make run` and `make test`; both install what they need first.
+PYTHON ?= python3
+VENV ?= .venv
+# Torch comes first: a plain requirement resolved later takes the registry's CUDA build, several GB.
+TORCH ?= torch==2.13.0
+TORCH_OPTIONS ?=
+PRESET ?= small
+WORK ?= work/run
+# PubMed XML files; without any, ../shared/pubmed if it is there, else one file from NLM.
+PUBMED ?= $(wildcard ../shared/pubmed/*.xml.gz)
+EVAL ?= $(wildcard ../shared/eval)
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test check fix bench docs clean
+
+run: $(VENV)/.installed
+	$(BIN)/pubvec models --fetch minilm --fetch mpnet
+	$(BIN)/pubvec run $(PUBMED) -o $(WORK) --preset $(PRESET) $(if $(EVAL),--data $(EVAL))
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check src tests examples docs
+	$(BIN)/ruff check src tests examples docs
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+
+fix: $(VENV)/.installed-dev
+	$(BIN)/ruff format src tests examples docs
+	$(BIN)/ruff check --fix src tests examples docs
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/pubvec bench parse $(firstword $(PUBMED)) -o results/
+	$(BIN)/pubvec bench pairs $(PUBMED) $(if $(EVAL),--exclude $(EVAL)) -o results/
+
+clean:
+	rm -rf $(VENV) build dist work
+
+$(VENV)/.torch:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+	$(PIP) $(TORCH_OPTIONS) "$(TORCH)"
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml
+	$(PIP) -e ".[train,search]"
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) -e ".[train,search,txtai]" --group dev
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP) -e ".[train,search]" --group bench
+	touch $@

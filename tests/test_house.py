@@ -1,0 +1,147 @@
+"""The plan of the house, guarded: one-way doors, one address a heavy library, small files, light import."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "pubvec"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+GROUND = {"records", "tables", "files", "errors", "progress", "collection", "version"}
+ROOMS = {"corpus", "pairs", "training", "export", "evaluation", "search", "serve", "scale"}
+ARROWS: dict[str, set[str]] = {
+    "records": set(),
+    "tables": set(),
+    "errors": set(),
+    "version": set(),
+    "progress": set(),
+    "files": {"errors", "version"},
+    "collection": {"errors", "files"},
+    "encoder": GROUND,
+    "corpus": GROUND,
+    "pairs": GROUND,
+    "training": GROUND | {"encoder"},
+    "export": GROUND | {"encoder"},
+    "evaluation": GROUND | {"encoder"},
+    "search": GROUND | {"encoder"},
+    "serve": GROUND | {"encoder", "search"},
+    "scale": GROUND | {"encoder", "corpus", "search"},
+    "pipeline": GROUND | {"encoder"} | ROOMS,
+    "cli": GROUND | {"encoder", "pipeline"} | ROOMS,
+    "__main__": {"cli"},
+    "__init__": {"version", "encoder"},
+}
+ADDRESSES = {
+    "lxml": {"corpus/medline.py"},
+    "torch": {"training/", "encoder/torch_encoder.py"},
+    "sentence_transformers": {"training/", "encoder/torch_encoder.py"},
+    "transformers": {"training/", "encoder/torch_encoder.py"},
+    "datasets": {"training/"},
+    "accelerate": {"training/"},
+    "onnxruntime": {"encoder/onnx_encoder.py", "export.py"},
+    "onnx": {"export.py"},
+    "bm25s": {"pairs/negatives.py"},
+    "typer": {"cli/"},
+    "rich": {"cli/"},
+    "txtai": {"search/txtai.py"},
+    "ray": {"scale/"},
+    "fastapi": {"serve/"},
+}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(SOURCE).as_posix()
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Dotted names of every module that a file imports, wherever in the file; `require("x")` counts."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "require":
+            yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant))
+
+
+def functions_of(path: Path) -> Iterator[ast.FunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def n_lines(function: ast.FunctionDef) -> int:
+    """Lines of a function without its docstring."""
+    body = function.body
+    has_docstring = isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+    docstring = body[0].end_lineno - body[0].lineno + 1 if has_docstring else 0
+    return function.end_lineno - function.lineno + 1 - docstring
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_go_down_only(path: Path) -> None:
+    room = room_of(path)
+    wanted = {name.split(".")[1] for name in imports_of(path) if name.startswith("pubvec.") and "." in name}
+    arrows = {other for other in wanted if (SOURCE / other).exists() or (SOURCE / f"{other}.py").exists()}
+    assert arrows - {room} <= ARROWS[room], f"{room} must not import {arrows - {room} - ARROWS[room]}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_heavy_libraries_have_one_address(path: Path) -> None:
+    for library in {name.split(".")[0] for name in imports_of(path)} & ADDRESSES.keys():
+        allowed = any(name_of(path).startswith(address) for address in ADDRESSES[library])
+        is_door = room_of(path) == "cli" and library in {
+            "torch",
+            "sentence_transformers",
+            "datasets",
+            "accelerate",
+        }
+        assert allowed or is_door, f"{name_of(path)} imports {library}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_are_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_functions_are_short() -> None:
+    lengths = sorted(n_lines(function) for path in FILES for function in functions_of(path))
+    assert statistics.median(lengths) < 20
+    assert lengths[int(0.95 * len(lengths))] < 60
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room_of(path) != "cli"], ids=name_of)
+def test_only_the_command_line_prints(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert not [call.lineno for call in calls if getattr(call.func, "id", "") == "print"]
+
+
+def test_import_is_light() -> None:
+    code = "import sys, pubvec; print(*sorted(m for m in sys.modules if '.' not in m))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "onnxruntime", "transformers", "sentence_transformers", "pyarrow", "lxml", "typer"}
+    assert not heavy & set(loaded.stdout.split())
+
+
+def test_public_functions_have_docstrings() -> None:
+    bare = [
+        f"{name_of(path)}:{node.lineno} {node.name}"
+        for path in FILES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and not ast.get_docstring(node)
+    ]
+    assert not bare
