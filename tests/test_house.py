@@ -33,8 +33,9 @@ ARROWS: dict[str, set[str]] = {
     "search": GROUND | {"encoder"},
     "serve": GROUND | {"encoder", "search"},
     "scale": GROUND | {"encoder", "corpus", "search"},
-    "pipeline": GROUND | {"encoder"} | ROOMS,
-    "cli": GROUND | {"encoder", "pipeline"} | ROOMS,
+    "presets": ROOMS,
+    "pipeline": GROUND | {"encoder", "presets"} | ROOMS,
+    "cli": GROUND | {"encoder", "presets", "pipeline"} | ROOMS,
     "__main__": {"cli"},
     "__init__": {"version", "encoder"},
 }

@@ -36,3 +36,22 @@ def test_columns_of_nested_types():
 def test_article_text():
     assert article_text("Title.", "Abstract.") == "Title. Abstract."
     assert article_text("Title.", None) == "Title."
+
+
+def test_columns_are_as_pyarrow_makes_them():
+    articles = [
+        make_article(
+            pmid, title=title, abstract=abstract, copyright=abstract, authors=authors, date_revised=date
+        )
+        for pmid, title, abstract, authors, date in [
+            (1, "", None, [], None),
+            (2, "é\u2009α", "", [Author("A", None, None, None, None, None, [])], datetime.date(1969, 12, 31)),
+            (3, "x" * 999, "b", [Author(None, "", None, None, "C", None, ["", "D"])] * 9, datetime.date.max),
+        ]
+    ]
+    table = table_of(Article, articles)
+    table.validate(full=True)
+    for name, field in zip(Article._fields, schema_of(Article), strict=True):
+        assert (
+            table[name].combine_chunks().equals(pa.array([getattr(a, name) for a in articles], field.type))
+        ), name

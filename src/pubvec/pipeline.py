@@ -6,11 +6,9 @@ within it at the shard or checkpoint, where it stopped.
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +16,10 @@ from pubvec.corpus.config import ParseConfig
 from pubvec.encoder import Encoder
 from pubvec.errors import CompleteError, ConfigError, PubvecError
 from pubvec.evaluation.compare import Table
-from pubvec.evaluation.config import EvaluateConfig
-from pubvec.pairs.config import PairsConfig
+from pubvec.evaluation.machine import code_commit, describe_machine
+from pubvec.files import json_ready, package_versions, write_json
+from pubvec.presets import PRESETS, Preset
 from pubvec.records import Hit
-from pubvec.search.config import IndexConfig
-from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
 
 BEFORE, MINILM = "before", "all-MiniLM-L6-v2"
 HELD_OUT = "held-out-title-abstract"
@@ -31,39 +28,6 @@ SEARCHES = (
     "gut microbiota and depression",
     "side effects of immune checkpoint inhibitors in lung cancer",
 )
-
-
-@dataclass(frozen=True)
-class Preset:
-    """The settings of every stage for one budget."""
-
-    pairs: PairsConfig = field(default_factory=PairsConfig)
-    align: AlignConfig = field(default_factory=AlignConfig)
-    reranker: RerankerConfig = field(default_factory=RerankerConfig)
-    scores: ScoresConfig = field(default_factory=ScoresConfig)
-    contrast: ContrastConfig = field(default_factory=ContrastConfig)
-    evaluate: EvaluateConfig = field(default_factory=lambda: EvaluateConfig(backend="torch"))
-    index: IndexConfig = field(default_factory=IndexConfig)
-    tasks: tuple[str, ...] = ("pubmed-qa", "title-abstract", "article-abstract", "cysticfibrosis")
-    """Tasks beside the held-out pairs, where their data is given."""
-
-
-PRESETS: Mapping[str, Preset] = {
-    "full": Preset(),
-    # Every stage on real citations in a quarter of an hour on two cores: short texts, small samples.
-    "small": Preset(
-        pairs=PairsConfig(n_articles=20_000, n_dev=500),
-        align=AlignConfig(n_pairs=500, max_seq_length=64, batch_size=16, checkpoint_s=60),
-        reranker=RerankerConfig(
-            n_pairs=700, n_negatives=1, learning_rate=5e-5, max_seq_length=96, batch_size=16, checkpoint_s=60
-        ),
-        scores=ScoresConfig(n_pairs=1200, n_negatives=1, max_seq_length=96, shard_size=256),
-        contrast=ContrastConfig(learning_rate=5e-5, max_seq_length=64, batch_size=32, checkpoint_s=60),
-        evaluate=EvaluateConfig(backend="torch", max_seq_length=128, n_resamples=200),
-        index=IndexConfig(n_articles=2000, max_seq_length=128),
-        tasks=("pubmed-qa",),
-    ),
-}
 
 
 class Stage(NamedTuple):
@@ -80,7 +44,7 @@ class RunReport(NamedTuple):
 
     stages: tuple[Stage, ...]
     peak_bytes: int
-    """Resident memory at its highest, in this process."""
+    """Resident memory at its highest, of this process or of its largest child."""
     table: Table
     """Before, after step 1, after step 2, and step 2 as exported to int8, beside MiniLM."""
     model: Path
@@ -249,7 +213,7 @@ class _Job:
         table = compare(self.folder / "results")
         graphs = sorted((self.folder / "small" / "onnx").glob("*.onnx"))
         is_better, verdict = judge(table)
-        return RunReport(
+        report = RunReport(
             stages=tuple(self.stages),
             peak_bytes=peak_bytes(),
             table=table,
@@ -260,6 +224,8 @@ class _Job:
             is_better=is_better,
             verdict=verdict,
         )
+        write_json(self.folder / "report.json", _without_texts(report))
+        return report
 
     def _speed(self, encoder: Encoder) -> float:
         import pyarrow.parquet as pq
@@ -282,14 +248,23 @@ class _Job:
         self._on_stage(self.stages[-1])
 
 
+def _without_texts(report: RunReport) -> dict[str, Any]:
+    """The report as JSON holds it: hits by PMID, for titles and abstracts are other people's."""
+    searches = {
+        query: [{"pmid": hit.pmid, "score": hit.score} for hit in hits] for query, hits in report.searches
+    }
+    stages = [stage._asdict() for stage in report.stages]
+    extra = {"machine": describe_machine(), "versions": package_versions(), "commit": code_commit()}
+    fields: dict[str, Any] = json_ready({**report._asdict(), "stages": stages, "searches": searches, **extra})
+    return fields
+
+
 def judge(table: Table) -> tuple[bool, str]:
     """Whether step 2 beats what it started from on the held-out pairs, and the sentence that says so."""
     place = [str(column) for column in table.columns].index(f"{HELD_OUT} Pearson")
     value = {row.system: 100 * (cell.value or 0.0) for row in table.rows if (cell := row.cells[place])}
-    after, rivals = (
-        value["step-2"],
-        {name: value[name] for name in (BEFORE, MINILM, "step-1") if name in value},
-    )
+    after = value["step-2"]
+    rivals = {name: value[name] for name in (BEFORE, MINILM, "step-1") if name in value}
     is_better = all(after > rival for rival in rivals.values())
     word = "better" if is_better else "NOT better"
     beside = ", ".join(f"{name} {rival:.2f}" for name, rival in rivals.items())
@@ -297,6 +272,10 @@ def judge(table: Table) -> tuple[bool, str]:
 
 
 def peak_bytes() -> int:
-    """Highest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Highest resident memory so far of this process or of its largest child; 0 where that is not known."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return peak if sys.platform == "darwin" else peak * 1024

@@ -33,6 +33,7 @@ class Console:
         handler = _LogLine(self)
         logger = logging.getLogger("pubvec")
         logger.addHandler(handler)
+        propagates, logger.propagate = logger.propagate, False  # libraries give the root logger handlers
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -48,6 +49,7 @@ class Console:
                 yield
         finally:
             logger.removeHandler(handler)
+            logger.propagate = propagates
 
     def say_done(self, folder: str, manifest: Manifest, *, as_json: bool = False) -> None:
         """Summarize a finished folder on stderr, or its manifest as JSON on stdout."""
@@ -85,12 +87,18 @@ class _Bar:
 
 
 class _LogLine(logging.Handler):
+    """Says each warning once: a stage that runs over many models meets the same long texts each time."""
+
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
         self._console = console
+        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.say(f"{record.levelname.capitalize()}: {record.getMessage()}")
+        line = f"{record.levelname.capitalize()}: {record.getMessage()}"
+        if line not in self._said:
+            self._said.add(line)
+            self._console.say(line)
 
 
 _console = Console(is_quiet=not sys.stderr)

@@ -9,7 +9,8 @@ import typer
 
 from pubvec.cli.console import console
 from pubvec.cli.search import describe_hit
-from pubvec.pipeline import PRESETS, RunReport, Stage
+from pubvec.pipeline import RunReport, Stage
+from pubvec.presets import PRESETS
 
 
 def add_to(app: typer.Typer) -> None:

@@ -18,6 +18,7 @@ _POSITIVE = (
     "shard_size",
     "student_temperature",
     "teacher_temperature",
+    "divergence_weight",
     "in_batch_weight",
     "in_batch_scale",
 )
@@ -115,8 +116,10 @@ class ContrastConfig(TrainConfig):
     """Divides cosines, which span 2, so that the student can express the teacher's certainty."""
     teacher_temperature: float = 1.0
     """Divides logits; never sigmoids, which would cap the target at 0.731 of one positive and one negative."""
+    divergence_weight: float = 1.0
+    """Weight of the KL divergence."""
     in_batch_weight: float | None = 1.0
-    """Weight of a MultipleNegativesRanking term over the batch beside the KL divergence; None: off."""
+    """Weight of a MultipleNegativesRanking term over the batch beside it; None: off."""
     in_batch_scale: float = 20.0
     """Inverse temperature of that term."""
 

@@ -93,7 +93,8 @@ class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
         embeddings = embed_columns(self.model, sentence_features)
         divergence = self._divergence.compute_loss_from_embeddings(embeddings, labels)
         # The library multiplies by the squared student temperature; undone so that the weights are comparable.
-        terms = {"divergence": divergence / self._config.student_temperature**2}
+        weight = self._config.divergence_weight / self._config.student_temperature**2
+        terms = {"divergence": weight * divergence}
         if self._config.in_batch_weight is not None:
             ranking = self._ranking.compute_loss_from_embeddings(embeddings, labels)
             terms["in_batch"] = self._config.in_batch_weight * ranking

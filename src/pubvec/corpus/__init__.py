@@ -1,0 +1,1 @@
+"""PubMed's XML files → `articles/`."""

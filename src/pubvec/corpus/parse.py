@@ -1,0 +1,155 @@
+"""PubMed's XML files → an `articles/` folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pubvec.corpus.config import ParseConfig
+from pubvec.corpus.inflate import STDIN
+from pubvec.corpus.shards import ShardSummary, read_summary, write_shard
+from pubvec.errors import ConfigError, InputError
+from pubvec.files import Manifest, OutputFolder, atomic_path, json_ready, read_manifest
+from pubvec.progress import report
+from pubvec.records import DeletedCitation
+from pubvec.tables import table_of
+
+DELETED = "deleted.parquet"
+_NLM_NAME = re.compile(r"(?:pubmed|medline)(\d\d)n(\d{4,})\.xml(?:\.gz)?$")
+_logger = logging.getLogger(__name__)
+
+
+def parse(
+    files: Sequence[Path | str], output: Path | str, config: ParseConfig | None = None, *, force: bool = False
+) -> Manifest:
+    """Parse PubMed XML files into the folder `output`, one Parquet shard a file.
+
+    The shards follow NLM's order, which is baseline before updates, where all names are NLM's
+    (`pubmed26n0001.xml.gz`); else they follow `files`. A killed run resumes at the first missing shard.
+
+    Args:
+        files: `.xml` or `.xml.gz` files; `-` is standard input.
+        output: the folder to make; `pubvec.collection.Collection` reads it.
+        config: settings; the defaults stop at the first bad record.
+        force: replace a complete `output`.
+
+    Raises:
+        InputError: a file is missing, no PubMed XML, or damaged; the message names the file, the record and
+            the byte of its inflated XML.
+        OutputError: see `OutputFolder`.
+    """
+    config = config or ParseConfig()
+    sources = order_files(files)
+    settings = json_ready(config)
+    del settings["n_workers"]  # It does not change the output, so a resumed run may have another.
+    settings["files"] = [Path(source).name for source in sources]  # In the order of the shards.
+    inputs = [Path(source) for source in sources if source != STDIN]
+    _refuse_missing(inputs)
+    with OutputFolder(output, command="parse", config=settings, inputs=inputs, force=force) as folder:
+        _write_shards(sources, folder, config)
+        summaries = [read_summary(folder / _shard_name(number)) for number in range(len(sources))]
+        _write_deleted(folder / DELETED, summaries)
+        folder.counts.update(_count(summaries))
+    return read_manifest(output, made_by="parse")
+
+
+def order_files(files: Sequence[Path | str]) -> list[str]:
+    """Put files with NLM's names in the order of year and number; leave others as given.
+
+    Raises:
+        ConfigError: no file.
+        InputError: a file is given twice, or two files have the same name.
+    """
+    sources = [str(file) for file in files]
+    if not sources:
+        raise ConfigError("no file to parse: name at least one, or - for standard input")
+    first_of: dict[str, str] = {}
+    for source in sources:
+        name = Path(source).name
+        if name in first_of:
+            raise InputError(f"{first_of[name]} and {source} have the same name: give each file once")
+        first_of[name] = source
+    names = [_NLM_NAME.match(Path(source).name) for source in sources]
+    keys = [(int(name[1]), int(name[2])) for name in names if name]
+    if len(keys) < len(sources):
+        return sources
+    return [source for _, source in sorted(zip(keys, sources, strict=True))]
+
+
+def _refuse_missing(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder: name the XML files in it, as in {path / '*.xml.gz'}")
+        if not path.exists():
+            raise InputError(f"{path} does not exist")
+
+
+def _write_shards(sources: Sequence[str], folder: OutputFolder, config: ParseConfig) -> None:
+    shards = [folder / _shard_name(number) for number in range(len(sources))]
+    # What standard input held in an attempt that was killed is not known.
+    todo = [
+        (source, shard, config)
+        for source, shard in zip(sources, shards, strict=True)
+        if source == STDIN or not shard.exists()
+    ]
+    n_done = len(sources) - len(todo)
+    for _ in _run(todo, n_workers=min(len(todo), config.n_workers or _count_cores())):
+        n_done += 1
+        report("files", n_done, len(sources))
+
+
+def _run(tasks: Sequence[tuple[str, Path, ParseConfig]], n_workers: int) -> Iterator[None]:
+    """Call `write_shard` with each of `tasks`, in this process if one worker is enough."""
+    if n_workers > 1 and all(source != STDIN for source, _, _ in tasks):
+        from pubvec.corpus.workers import run_in_processes
+
+        yield from run_in_processes(write_shard, tasks, n_workers)
+    else:
+        for task in tasks:
+            write_shard(*task)
+            yield
+
+
+def _write_deleted(path: Path, summaries: Sequence[ShardSummary]) -> None:
+    rows = [
+        DeletedCitation(pmid, version, shard)
+        for shard, summary in enumerate(summaries)
+        for pmid, version in summary.deleted
+    ]
+    with atomic_path(path) as temporary:
+        pq.write_table(table_of(DeletedCitation, rows), temporary, compression="zstd")
+
+
+def _count(summaries: Sequence[ShardSummary]) -> dict[str, Any]:
+    skipped = [
+        {"file": summary.file, "record": flaw.number, "byte": flaw.byte, "reason": flaw.reason}
+        for summary in summaries
+        for flaw in summary.skipped
+    ]
+    if skipped:
+        first = skipped[0]
+        where = f"{first['file']}, record {first['record']}: {first['reason']}"
+        _logger.warning(
+            "%d bad records were skipped, the first in %s; the manifest lists them", len(skipped), where
+        )
+    return {
+        "n_files": len(summaries),
+        "n_records": sum(summary.n_records for summary in summaries),
+        "n_deleted": sum(len(summary.deleted) for summary in summaries),
+        "n_skipped": len(skipped),
+        "skipped": skipped,
+    }
+
+
+def _shard_name(number: int) -> str:
+    return f"part-{number:05d}.parquet"
+
+
+def _count_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
