@@ -35,9 +35,11 @@ fix: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.installed-bench
+bench: $(VENV)/.installed-dev
 	$(BIN)/pubvec bench parse $(firstword $(PUBMED)) -o results/
-	$(BIN)/pubvec bench pairs $(PUBMED) $(if $(EVAL),--exclude $(EVAL)) -o results/
+	$(BIN)/pubvec bench pairs $(WORK)/articles $(EVAL) -o results/ -n 3
+	$(BIN)/pubvec bench encode $(WORK)/small $(WORK)/pairs/dev.parquet:positive -o results/
+	$(BIN)/pubvec bench import -o results/
 
 clean:
 	rm -rf $(VENV) build dist work
@@ -53,9 +55,5 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e ".[train,search,txtai]" --group dev
-	touch $@
-
-$(VENV)/.installed-bench: $(VENV)/.installed
-	$(PIP) -e ".[train,search]" --group bench
+	$(PIP) -e ".[train,search,txtai]" --group dev --group bench
 	touch $@

@@ -120,7 +120,7 @@ class _Job:
         from pubvec.pairs.build import build_pairs
 
         if not files:
-            files = [str(path) for path in self._download()]
+            files = [str(self._download())]
         self._stage("parse", lambda: parse(files, self.folder / "articles", config=ParseConfig()))
         exclude = [self.data] if self.data else []
         self._stage(
@@ -130,15 +130,14 @@ class _Job:
             ),
         )
 
-    def _download(self) -> list[Path]:
-        from pubvec.corpus.download import download_baseline
+    def _download(self) -> Path:
+        from pubvec.corpus.download import download_first
 
-        found: list[Path] = []
-        self._stage(
-            "download",
-            lambda: found.extend(download_baseline(["pubmed26n0001.xml.gz"], self.folder / "pubmed")),
-        )
-        return found
+        kept = sorted((self.folder / "pubmed").glob("*.xml.gz"))
+        if kept:
+            return kept[0]
+        self._stage("download", lambda: download_first(self.folder / "pubmed"))
+        return self._download()
 
     def train(self) -> None:
         from pubvec.training.align import align

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pubvec.corpus.download import download_baseline
+from pubvec.corpus.download import download_baseline, download_first
 from pubvec.errors import ConfigError, InputError
 
 NAME = "pubmed26n0001.xml.gz"
@@ -110,3 +111,16 @@ def test_no_server_and_wrong_requests(tmp_path: Path) -> None:
     for names, url in (["../x.xml.gz"], "https://x/"), ([NAME], "file:///etc"):
         with pytest.raises(ConfigError):
             download_baseline(names, tmp_path, base_url=url)
+
+
+@pytest.mark.parametrize(("today", "asked"), [("2026-11-30", ["26"]), ("2026-12-02", ["27", "26"])])
+def test_first_file_of_the_current_baseline(server, tmp_path, today, asked):
+    path = download_first(tmp_path, base_url=server.url, today=datetime.date.fromisoformat(today))
+    assert path.read_bytes() == BODY
+    names = [request.rsplit("/", 1)[1] for request in server.requests if not request.endswith(".md5")]
+    assert [name[6:8] for name in names if name.endswith(".gz")][-1:] == asked[-1:]
+
+
+def test_no_baseline_at_all(server, tmp_path):
+    with pytest.raises(InputError, match="pubmed30n0001"):
+        download_first(tmp_path, base_url=server.url, today=datetime.date(2031, 1, 1))

@@ -15,7 +15,7 @@ from pubvec.errors import CompleteError, InputError
 from pubvec.files import read_manifest
 from pubvec.training.align import align, reduce, text_id
 from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
-from pubvec.training.contrast import contrast
+from pubvec.training.contrast import contrast, fit_temperature
 from pubvec.training.reranker import reranker
 from pubvec.training.scores import scores
 
@@ -168,3 +168,14 @@ def test_contrast_without_the_in_batch_term(scored, aligned, tmp_path):
     log = json.loads((tmp_path / "small" / "training_log.json").read_text())
     assert "in_batch" not in log[0]
     assert log[0]["divergence"] == pytest.approx(log[0]["loss"], abs=1e-3)
+
+
+def test_fitted_temperature_is_the_one_that_made_the_logits():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 4)).astype(np.float32)
+    likelihood = np.exp(logits / 0.5)
+    likelihood /= likelihood.sum(axis=1, keepdims=True)
+    drawn = np.array([rng.choice(4, p=row) for row in likelihood])
+    rows = np.arange(len(logits))
+    logits[rows, 0], logits[rows, drawn] = logits[rows, drawn], logits[rows, 0]
+    assert fit_temperature(logits) == pytest.approx(0.5, rel=0.05)

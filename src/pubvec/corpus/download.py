@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import http.client
 import re
@@ -50,6 +51,24 @@ def download_baseline(
         paths.append(_download(url, folder / name, timeout_s))
         report("files", number, len(names))
     return paths
+
+
+def download_first(
+    folder: Path | str, *, base_url: str = BASELINE_URL, today: datetime.date | None = None
+) -> Path:
+    """Fetch the first file of the current baseline, which NLM replaces, under next year's name, each December.
+
+    Raises:
+        InputError: neither the newest baseline by the calendar nor the one before can be had.
+    """
+    today = today or datetime.date.today()
+    newest = today.year + (today.month == 12)
+    try:
+        (path,) = download_baseline([f"pubmed{newest % 100:02d}n0001.xml.gz"], folder, base_url=base_url)
+    except InputError:
+        names = [f"pubmed{(newest - 1) % 100:02d}n0001.xml.gz"]
+        (path,) = download_baseline(names, folder, base_url=base_url)
+    return path
 
 
 def _check_request(names: list[str], base_url: str) -> None:

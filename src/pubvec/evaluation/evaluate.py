@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pubvec.encoder.base import Encoder
-from pubvec.errors import ConfigError, OutputError
+from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.evaluation.models import LazyModel, ModelSource, name_models
@@ -51,7 +51,7 @@ def evaluate(
         data: folder of the tasks' files.
         output: the `results/` folder.
         config: settings; None: the defaults.
-        force: replace results of other models, data or settings.
+        force: replace damaged results and those of other models, data or settings.
 
     Returns:
         Results in the order of `models`, then `tasks`.
@@ -89,17 +89,27 @@ def _evaluate_or_keep(
     settings = json_ready({"task": job.task, **json_ready(config)})
     identity = Identity(model=model.hash, data=job.data, config=settings)
     path = result_path(output, model.name, job.task.name)
-    if path.exists() and not force:
-        result = read_result(path)
-        if result.identity != identity:
+    if path.exists():
+        kept = _read_kept(path, force=force)
+        if kept is not None and kept.identity == identity:
+            return kept
+        if not force:
             raise OutputError(
                 f"{path} is of another model, data or settings: add --force to replace it, "
                 "or choose another output or name"
             )
-        return result
     result = _evaluate(model.name, model.encoder, job, config, identity)
     result.write(output)
     return result
+
+
+def _read_kept(path: Path, *, force: bool) -> Result | None:
+    try:
+        return read_result(path)
+    except InputError:
+        if force:
+            return None
+        raise
 
 
 def _evaluate(system: str, encoder: Encoder, job: _Job, config: EvaluateConfig, identity: Identity) -> Result:

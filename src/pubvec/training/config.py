@@ -114,8 +114,9 @@ class ContrastConfig(TrainConfig):
 
     student_temperature: float = 0.05
     """Divides cosines, which span 2, so that the student can express the teacher's certainty."""
-    teacher_temperature: float = 1.0
-    """Divides logits; never sigmoids, which would cap the target at 0.731 of one positive and one negative."""
+    teacher_temperature: float | None = None
+    """Divides logits (never sigmoids, which would cap the target at 0.731 of one positive and one negative).
+    None: fitted, so that the reranker's certainty is as great as it is right (arXiv 1706.04599)."""
     divergence_weight: float = 1.0
     """Weight of the KL divergence."""
     in_batch_weight: float | None = 1.0

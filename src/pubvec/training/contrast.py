@@ -10,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 from datasets import Dataset
@@ -51,6 +53,8 @@ def contrast(
     quiet_libraries()
     start = resolve(student)
     table, n_candidates = read_scores(scores, config)
+    logits = np.stack(table["logits"].to_numpy())
+    temperature = config.teacher_temperature or fit_temperature(logits)
     folder = model_folder(
         output,
         command="train contrast",
@@ -66,8 +70,9 @@ def contrast(
                 **arguments(config, out, batch_sampler="no_duplicates")
             ),
             train_dataset=_dataset(table, n_candidates),
-            loss=ContrastLoss(model, config),
+            loss=ContrastLoss(model, config, temperature),
         )
+        out.counts["teacher_temperature"] = temperature
         train(trainer, config, out, what="contrast steps")
         save_model(model, start, config, out)
     return read_manifest(output, made_by="train contrast")
@@ -76,7 +81,9 @@ def contrast(
 class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
     """KL divergence to the reranker plus, if asked for, the in-batch ranking term, from one forward pass."""
 
-    def __init__(self, model: SentenceTransformer, config: ContrastConfig) -> None:
+    def __init__(
+        self, model: SentenceTransformer, config: ContrastConfig, teacher_temperature: float
+    ) -> None:
         super().__init__()
         self.model = model
         self._config = config
@@ -84,7 +91,7 @@ class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
             model,
             similarity_fct=pairwise_cos_sim,
             student_temperature=config.student_temperature,
-            teacher_temperature=config.teacher_temperature,
+            teacher_temperature=teacher_temperature,
         )
         self._ranking = MultipleNegativesRankingLoss(model, scale=config.in_batch_scale)
 
@@ -99,6 +106,20 @@ class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
             ranking = self._ranking.compute_loss_from_embeddings(embeddings, labels)
             terms["in_batch"] = self._config.in_batch_weight * ranking
         return terms
+
+
+def fit_temperature(logits: npt.NDArray[np.float32]) -> float:
+    """The temperature at which the softmax over candidates gives the positives the greatest likelihood.
+
+    Temperature scaling (Guo et al. 2017, arXiv 1706.04599). A reranker trained for a short time has small
+    logits, one trained for long may have too large ones; both would teach a certainty that is not theirs.
+
+    *Shape:* (n_queries, n_candidates), the positive first. Between 0.01 and 100, to 2 %.
+    """
+    temperatures = np.geomspace(0.01, 100, 461)
+    gaps = (logits - logits[:, :1]).astype(np.float64)
+    losses = [float(np.logaddexp.reduce(gaps / temperature, axis=1).mean()) for temperature in temperatures]
+    return float(temperatures[int(np.argmin(losses))])
 
 
 def _dataset(table: pa.Table, n_candidates: int) -> Dataset:
