@@ -33,12 +33,15 @@ PRESETS: Mapping[str, Preset] = {
         pairs=PairsConfig(n_articles=20_000, n_dev=1200),
         align=AlignConfig(n_pairs=500, max_seq_length=64, batch_size=16, checkpoint_s=60),
         reranker=RerankerConfig(
-            n_pairs=700, n_negatives=1, learning_rate=5e-5, max_seq_length=96, batch_size=16, checkpoint_s=60
+            n_pairs=500, n_negatives=1, learning_rate=5e-5, max_seq_length=80, batch_size=16, checkpoint_s=60
         ),
-        scores=ScoresConfig(n_pairs=1200, n_negatives=1, max_seq_length=96, shard_size=256),
-        contrast=ContrastConfig(learning_rate=5e-5, max_seq_length=64, batch_size=32, checkpoint_s=60),
-        evaluate=EvaluateConfig(backend="torch", max_seq_length=128, n_resamples=200),
-        index=IndexConfig(n_articles=2000, max_seq_length=128),
+        scores=ScoresConfig(n_pairs=800, n_negatives=1, max_seq_length=80, shard_size=256),
+        # A reranker of two minutes knows little: its term is kept small, and the in-batch term wide (LOG.md).
+        contrast=ContrastConfig(
+            divergence_weight=0.25, in_batch_scale=10, max_seq_length=64, batch_size=32, checkpoint_s=60
+        ),
+        evaluate=EvaluateConfig(backend="torch", max_seq_length=96, n_resamples=200),
+        index=IndexConfig(n_articles=2000, max_seq_length=96),
         tasks=("pubmed-qa",),
     ),
 }
