@@ -77,22 +77,25 @@ def find_current(
     *Shape:* all of `pmid`, `version`, `shard`: (n_records,), records in file order, `shard` ascending.
     `deleted` is (pmid, version, shard), each (n_deleted,). Returns (n_records,).
     """
-    deleted_pmid, deleted_version, deleted_shard = (np.asarray(column, dtype=np.int64) for column in deleted)
     order = np.lexsort((np.arange(len(pmid)), version, pmid))
-    is_last_of_version = np.zeros(len(pmid), dtype=bool)
-    is_last_of_version[order] = _ends_run(pmid[order], version[order])
-
-    last_deleted = dict(zip(zip(deleted_pmid, deleted_version, strict=True), deleted_shard, strict=True))
-    for key, number in zip(zip(deleted_pmid, deleted_version, strict=True), deleted_shard, strict=True):
-        last_deleted[key] = max(number, last_deleted[key])
-    is_live = is_last_of_version
-    for row in np.flatnonzero(is_last_of_version & np.isin(pmid, deleted_pmid)):
-        is_live[row] = shard[row] > last_deleted.get((pmid[row], version[row]), -1)
+    is_live = np.zeros(len(pmid), dtype=bool)
+    is_live[order] = _ends_run(pmid[order], version[order])
+    last_deletion = _last_deletions(*deleted)
+    for row in np.flatnonzero(is_live & np.isin(pmid, deleted[0])):
+        is_live[row] = shard[row] > last_deletion.get((pmid[row], version[row]), -1)
 
     is_current = np.zeros(len(pmid), dtype=bool)
     live = order[is_live[order]]
     is_current[live] = _ends_run(pmid[live])
     return is_current
+
+
+def _last_deletions(pmid: IntArray, version: IntArray, shard: IntArray) -> dict[tuple[int, int], int]:
+    """(PMID, version) → the last shard that withdraws it."""
+    last: dict[tuple[int, int], int] = {}
+    for key, number in zip(zip(pmid.tolist(), version.tolist(), strict=True), shard.tolist(), strict=True):
+        last[key] = max(number, last.get(key, -1))
+    return last
 
 
 def _ends_run(*columns: IntArray) -> BoolArray:
