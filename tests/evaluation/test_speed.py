@@ -93,7 +93,7 @@ def test_records_are_counted_as_the_parser_counts_them(tmp_path: Path) -> None:
         (["parse"], ConfigError, r"bench parse needs 1 inputs \(xml\), found 0"),
         (["encode", "model"], ConfigError, r"needs 2 inputs \(model, texts\), found 1"),
         (["parse", "missing.xml"], InputError, r"missing\.xml does not exist"),
-        (["pairs", "missing"], InputError, "missing is not a folder"),
+        (["pairs", "missing", "eval"], InputError, "missing is not a folder"),
     ],
 )
 def test_bad_requests(request_: list[str], error: type[Exception], message: str, tmp_path: Path) -> None:
