@@ -13,8 +13,7 @@ from pairs_world import make_world
 from makers_records import make_article
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.pairs.build import build_pairs
-from pubvec.pairs.config import PairsConfig
-from pubvec.pairs.rules import RULES
+from pubvec.pairs.config import RULES, PairsConfig
 from pubvec.pairs.text import clean_title, normalize, sentences_of
 from pubvec.records import Article, Pair
 from pubvec.tables import rows_of

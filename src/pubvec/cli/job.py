@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pubvec.cli.console import console
 from pubvec.cli.search import describe_hit
-from pubvec.pipeline import RunReport, Stage
 from pubvec.presets import PRESETS
+
+if TYPE_CHECKING:
+    from pubvec.pipeline import RunReport, Stage
 
 
 def add_to(app: typer.Typer) -> None:

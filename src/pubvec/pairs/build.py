@@ -16,11 +16,11 @@ from pubvec.collection import Collection
 from pubvec.errors import InputError
 from pubvec.files import Manifest, OutputFolder, atomic_path, read_manifest
 from pubvec.pairs.abstracts import clean_abstract, text_of
-from pubvec.pairs.config import PairsConfig
+from pubvec.pairs.config import RULES, PairsConfig
 from pubvec.pairs.exclude import read_sources
 from pubvec.pairs.leakage import Excluded, Rows
 from pubvec.pairs.pairing import Pairing
-from pubvec.pairs.rules import RULES, Candidate
+from pubvec.pairs.rules import Candidate
 from pubvec.pairs.screening import Screening
 from pubvec.pairs.text import clean_title
 from pubvec.progress import report

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pubvec.errors import ConfigError
-from pubvec.pairs.rules import RULES
+
+RULES = ("title-abstract", "title-conclusion", "title-passage", "section-section", "similar-title")
+"""Names of the rules that pairs are made by."""
 
 
 def _released_mix() -> dict[str, float]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pubvec.pairs.config import PairsConfig
+from pubvec.pairs.config import RULES, PairsConfig
 from pubvec.pairs.negatives import Neighbors, find_neighbors
-from pubvec.pairs.rules import RULES, Candidate, is_possible, make_negative, make_texts
+from pubvec.pairs.rules import Candidate, is_possible, make_negative, make_texts
 from pubvec.records import Pair
 
 _MAX_NEIGHBORS = 50

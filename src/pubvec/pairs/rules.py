@@ -14,7 +14,6 @@ import numpy as np
 
 from pubvec.pairs.abstracts import Part, by_category, text_of
 
-RULES = ("title-abstract", "title-conclusion", "title-passage", "section-section", "similar-title")
 PASSAGE_SENTENCES = 3
 _MIN_SENTENCES = 4
 """An abstract with fewer has no end and no passage that differ enough from the whole."""
