@@ -48,9 +48,9 @@ def common(
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     if "--debug" in arguments:
-        return app(args=list(arguments), standalone_mode=False) or 0
+        return app(args=list(arguments), prog_name="pubvec", standalone_mode=False) or 0
     try:
-        return app(args=list(arguments), standalone_mode=False) or 0
+        return app(args=list(arguments), prog_name="pubvec", standalone_mode=False) or 0
     except typer.Exit as stop:
         return stop.exit_code
     except typer.TyperException as error:
