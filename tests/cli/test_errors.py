@@ -66,3 +66,13 @@ def test_help_comes_from_the_config():
     docs = field_docs(AlignConfig)
     assert docs["n_pairs"].startswith("Size of the random sample of pairs")
     assert docs["method"].startswith("`projection`")
+
+
+def test_a_mapping_is_given_as_names_and_numbers(capsys, tmp_path):
+    arguments = ["pairs", str(tmp_path), "-o", str(tmp_path / "out")]
+    assert run([*arguments, "--mix", "title-abstract"]) == 1
+    assert capsys.readouterr().err == "Error: mix is given as NAME=NUMBER, found title-abstract\n"
+    assert run([*arguments, "--mix", "title-melody=1"]) == 1
+    assert "mix: expected rules among title-abstract" in capsys.readouterr().err
+    assert run([*arguments, "--mix", "title-abstract=2", "--mix", "title-passage=1"]) == 1
+    assert "`pubvec parse` makes it" in capsys.readouterr().err

@@ -13,27 +13,24 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
+from pubvec.errors import ConfigError
+
 Verb = Callable[..., Any]
 
 
-def with_config(config: type, **defaults: Any) -> Callable[[Verb], Verb]:
+def with_config(config: type) -> Callable[[Verb], Verb]:
     """Add an option for every field of the dataclass `config`; the verb receives `config=` built from them.
 
-    A field's docstring is its help, its default the option's. `defaults` replaces some of them. Fields that a
-    command line cannot express (mappings) stay at their default.
+    A field's docstring is its help, its default the option's. A mapping is given as `name=number`, repeated.
     """
 
     def decorate(verb: Verb) -> Verb:
-        options = {
-            field.name: _option(config, field.name, defaults.get(field.name, _default(field)))
-            for field in fields(config)
-            if _option_type(get_type_hints(config)[field.name]) is not None
-        }
+        options = {field.name: _option(config, field.name, _default(field)) for field in fields(config)}
 
         @wraps(verb)
         def wrapped(**arguments: Any) -> Any:
-            chosen = {name: arguments.pop(name) for name in options}
-            chosen = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()}
+            hints = get_type_hints(config)
+            chosen = {name: _setting(name, hints[name], arguments.pop(name)) for name in options}
             return verb(**arguments, config=config(**chosen))
 
         signature = inspect.signature(verb, eval_str=True)
@@ -55,7 +52,22 @@ def _option(config: type, name: str, default: Any) -> tuple[Any, Any]:
     names = [f"{flag}/--no-{flag[2:]}"] if kind is bool else [flag]
     help_text = field_docs(config).get(name, "")
     annotation = Annotated[kind, typer.Option(*names, help=help_text, show_default=default is not None)]  # type: ignore[valid-type]
+    if isinstance(default, Mapping):
+        return annotation, [f"{key}={value:g}" for key, value in default.items()]
     return annotation, list(default) if isinstance(default, tuple) else default
+
+
+def _setting(name: str, hint: Any, value: Any) -> Any:
+    """What the config holds for what the command line gave."""
+    if not isinstance(value, list):
+        return value
+    if get_origin(hint) is not Mapping:
+        return tuple(value)
+    try:
+        pairs = [item.rsplit("=", 1) for item in value]
+        return {key: float(number) for key, number in pairs}
+    except ValueError as error:
+        raise ConfigError(f"{name} is given as NAME=NUMBER, found {' '.join(value)}") from error
 
 
 def _default(field: Any) -> Any:
@@ -63,17 +75,15 @@ def _default(field: Any) -> Any:
 
 
 def _option_type(hint: Any) -> Any:
-    """The type that typer understands for a field's type, or None."""
+    """The type that typer understands for a field's type."""
     if get_origin(hint) in (Union, types.UnionType):
         inner = [_option_type(argument) for argument in get_args(hint) if argument is not type(None)]
-        return inner[0] | None if len(inner) == 1 and inner[0] is not None else None
+        return inner[0] | None
     if get_origin(hint) is Literal:
         return str
     if get_origin(hint) is tuple:
         return list[get_args(hint)[0]]  # type: ignore[misc]
-    if get_origin(hint) is not None or hint is Mapping:
-        return None
-    return hint
+    return list[str] if get_origin(hint) is Mapping else hint
 
 
 @cache
