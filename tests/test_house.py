@@ -55,6 +55,12 @@ ADDRESSES = {
     "ray": {"scale/"},
     "fastapi": {"serve/"},
 }
+DOORS = {
+    (place, library)
+    for place in ("cli/training.py", "encoder/base.py")
+    for library in ("torch", "sentence_transformers", "datasets", "accelerate")
+}
+"""Where a missing extra is said before the module at the address is imported."""
 
 
 def name_of(path: Path) -> str:
@@ -103,12 +109,7 @@ def test_imports_go_down_only(path: Path) -> None:
 def test_heavy_libraries_have_one_address(path: Path) -> None:
     for library in {name.split(".")[0] for name in imports_of(path)} & ADDRESSES.keys():
         allowed = any(name_of(path).startswith(address) for address in ADDRESSES[library])
-        is_door = room_of(path) == "cli" and library in {
-            "torch",
-            "sentence_transformers",
-            "datasets",
-            "accelerate",
-        }
+        is_door = (name_of(path), library) in DOORS
         assert allowed or is_door, f"{name_of(path)} imports {library}"
 
 

@@ -164,3 +164,14 @@ def test_damaged_graph(exported_model: Path, tmp_path: Path) -> None:
     (folder / "onnx/model_quantized.onnx").write_bytes(b"not a graph")
     with pytest.raises(InputError, match="export the model again"):
         load(folder)
+
+
+def test_the_torch_backend_without_torch_names_the_extra(tiny_model):
+    code = (
+        "import sys; sys.modules['torch'] = None; import pubvec; from pubvec.errors import MissingExtraError\n"
+        "try: pubvec.load(sys.argv[1], backend='torch')\n"
+        "except MissingExtraError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tiny_model)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "'torch', which is not installed: pip install 'pubvec[train]'" in done.stdout

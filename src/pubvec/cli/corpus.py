@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -39,9 +39,6 @@ def parse(
 
     with console().progress():
         manifest = stage(files, output, config=config, force=force)
-    skipped: list[Any] = manifest.counts.get("skipped", [])
-    for record in skipped[:10]:
-        console().say(f"Skipped: {record}")
     console().say_done(f"{output}", manifest, as_json=as_json)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pubvec.encoder.config import Backend, Precision
 from pubvec.encoder.models import check_model_folder, name_of, resolve
-from pubvec.errors import ConfigError, InputError
+from pubvec.errors import ConfigError, InputError, require
 
 FloatArray = npt.NDArray[np.float32]
 Pooling = Literal["mean", "cls"]
@@ -131,6 +131,8 @@ def load(
     _check_max_seq_length(max_seq_length, folder)
     backend, precision = choose_backend(folder, backend, precision)
     if backend == "torch":
+        for library in ("torch", "sentence_transformers"):
+            require(library, extra="train")
         from pubvec.encoder.torch_encoder import TorchEncoder
 
         return TorchEncoder.load(folder, name=name, max_seq_length=max_seq_length, n_threads=n_threads)
