@@ -14,13 +14,14 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "pubvec"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-GROUND = {"records", "tables", "files", "errors", "progress", "collection", "version"}
+GROUND = {"records", "tables", "files", "errors", "progress", "collection", "cores", "version"}
 ROOMS = {"corpus", "pairs", "training", "export", "evaluation", "search", "serve", "scale"}
 ARROWS: dict[str, set[str]] = {
     "records": set(),
     "tables": set(),
     "errors": set(),
     "version": set(),
+    "cores": set(),
     "progress": set(),
     "files": {"errors", "version"},
     "collection": {"errors", "files"},

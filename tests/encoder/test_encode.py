@@ -12,9 +12,9 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
+from pubvec.cores import count_cores
 from pubvec.encoder import Encoder, load
 from pubvec.encoder.batching import Batcher
-from pubvec.encoder.onnx_encoder import n_usable_cores
 from pubvec.encoder.torch_encoder import TorchEncoder
 from pubvec.errors import InputError
 from tiny_models import TEXTS, make_tiny_bert
@@ -147,7 +147,7 @@ def test_batches_fit_their_budget_and_pad_to_their_longest(tiny_model: Path) -> 
 
 
 def test_usable_cores() -> None:
-    assert n_usable_cores() >= 1
+    assert count_cores() >= 1
 
 
 def _is_int8(encoder: Encoder, folder: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from pubvec.cores import count_cores
 from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.inflate import STDIN
 from pubvec.corpus.shards import ShardSummary, read_summary, write_shard
@@ -99,7 +99,7 @@ def _write_shards(sources: Sequence[str], folder: OutputFolder, config: ParseCon
         if source == STDIN or not shard.exists()
     ]
     n_done = len(sources) - len(todo)
-    for _ in _run(todo, n_workers=min(len(todo), config.n_workers or _count_cores())):
+    for _ in _run(todo, n_workers=min(len(todo), config.n_workers or count_cores())):
         n_done += 1
         report("files", n_done, len(sources))
 
@@ -149,7 +149,3 @@ def _count(summaries: Sequence[ShardSummary]) -> dict[str, Any]:
 
 def _shard_name(number: int) -> str:
     return f"part-{number:05d}.parquet"
-
-
-def _count_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

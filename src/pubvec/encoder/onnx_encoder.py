@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from pubvec.cores import count_cores
 from pubvec.encoder.base import FloatArray, ModelSettings, scale_to_unit
 from pubvec.encoder.batching import Batcher, IntArray
 from pubvec.errors import InputError
@@ -20,7 +19,6 @@ SENTENCE_OUTPUT = "sentence_embedding"
 """Output of a graph that does its own pooling, ours among them."""
 TOKENS_PER_BATCH = 4096
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
-_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class OnnxEncoder:
@@ -52,7 +50,7 @@ class OnnxEncoder:
         self.dim = settings.dim
         self.max_seq_length = max_seq_length or settings.max_seq_length
         self._settings = settings
-        self._session = _open_session(graph, n_threads or n_usable_cores())
+        self._session = _open_session(graph, n_threads or count_cores())
         self._inputs = {field.name for field in self._session.get_inputs()}
         self._output = _choose_output(self._session, graph)
         if not {"input_ids", "attention_mask"} <= self._inputs <= _INPUTS:
@@ -82,16 +80,6 @@ class OnnxEncoder:
             return np.asarray(output, dtype=np.float32)
         vectors = _pool(np.asarray(output, dtype=np.float32), attention_mask, self._settings)
         return scale_to_unit(vectors) if self._settings.is_normalized else vectors
-
-
-def n_usable_cores() -> int:
-    """Cores that this process may use: its affinity, and the quota of its cgroup where there is one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = _CPU_QUOTA.read_text().split()
-        return max(1, min(cores, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # not Linux, an older cgroup, or "max"
-        return cores
 
 
 def _open_session(graph: Path, n_threads: int) -> Any:

@@ -9,12 +9,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from pubvec.cores import count_cores
+
 
 def describe_machine() -> dict[str, Any]:
     """Processor, usable cores, memory in bytes and operating system of this machine."""
     return {
         "processor": _processor_name(),
-        "n_cores": _n_cores(),
+        "n_cores": count_cores(),
         "memory_bytes": _memory_bytes(),
         "system": f"{platform.system()} {platform.release()}",
     }
@@ -37,12 +39,6 @@ def _processor_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _n_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_bytes() -> int | None:
