@@ -122,5 +122,5 @@ def test_first_file_of_the_current_baseline(server, tmp_path, today, asked):
 
 
 def test_no_baseline_at_all(server, tmp_path):
-    with pytest.raises(InputError, match="pubmed30n0001"):
+    with pytest.raises(InputError, match="pubmed31n0001"):
         download_first(tmp_path, base_url=server.url, today=datetime.date(2031, 1, 1))

@@ -63,11 +63,14 @@ def download_first(
     """
     today = today or datetime.date.today()
     newest = today.year + (today.month == 12)
+    newest_name, older_name = (f"pubmed{year % 100:02d}n0001.xml.gz" for year in (newest, newest - 1))
     try:
-        (path,) = download_baseline([f"pubmed{newest % 100:02d}n0001.xml.gz"], folder, base_url=base_url)
-    except InputError:
-        names = [f"pubmed{(newest - 1) % 100:02d}n0001.xml.gz"]
-        (path,) = download_baseline(names, folder, base_url=base_url)
+        (path,) = download_baseline([newest_name], folder, base_url=base_url)
+    except InputError as error:
+        try:
+            (path,) = download_baseline([older_name], folder, base_url=base_url)
+        except InputError:
+            raise error from None
     return path
 
 
