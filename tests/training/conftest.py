@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pubvec.files import OutputFolder
 from pubvec.records import Pair
 from pubvec.tables import table_of
+from pubvec.training.scores import SCHEMA
 from tiny_models import make_tiny_bert
 
 TOPICS = [
@@ -42,9 +44,31 @@ def make_pairs(folder: Path, n: int = 40) -> Path:
     return folder
 
 
+def make_scores(folder: Path, n: int = 40) -> Path:
+    """Logits of a reranker that knows the topic of each query, in the format of `train scores`."""
+    rows = [
+        {
+            "query": f"effect of {TOPICS[number % 10]} in cohort {number}",
+            "candidates": [f"patients with {TOPICS[(number + step) % 10]}, {number}" for step in range(3)],
+            "logits": [4.0, -2.0, -3.0],
+            "rule": "title-abstract",
+            "pmid": number,
+        }
+        for number in range(n)
+    ]
+    with OutputFolder(folder, command="train scores", config={"n_negatives": 2}) as out:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), out / "part-00000.parquet")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_pairs(tmp_path_factory.mktemp("training") / "pairs")
+
+
+@pytest.fixture(scope="session")
+def scored_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_scores(tmp_path_factory.mktemp("training") / "scores")
 
 
 @pytest.fixture(scope="session")

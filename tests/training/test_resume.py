@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -66,24 +67,33 @@ def test_killed_training_resumes_exactly(pairs, tiny_model, teacher, tmp_path):
         assert (actual[name] == weights).all(), name
 
 
-def test_torchrun_trains_with_two_processes(pairs, tiny_model, teacher, tmp_path):
-    vectors = tmp_path / "vectors"
+EVERY_TRAINER = """
+import sys
+from pubvec.training.align import align
+from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig
+from pubvec.training.contrast import contrast
+from pubvec.training.reranker import reranker
+pairs, scores, student, teacher, output = sys.argv[1:]
+short = dict(batch_size=4, max_seq_length=32)
+align(pairs, f"{output}/aligned", student=student, teacher=teacher, config=AlignConfig(**short))
+config = RerankerConfig(n_negatives=1, n_random_negatives=0, **short)
+reranker(pairs, f"{output}/reranker", base=student, config=config)
+contrast(scores, f"{output}/small", student=f"{output}/aligned", config=ContrastConfig(**short))
+"""
+
+
+def test_torchrun_trains_every_model_with_two_processes(pairs, scored_pairs, tiny_model, teacher, tmp_path):
     script = tmp_path / "train.py"
-    script.write_text(SCRIPT)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1"}
+    script.write_text(EVERY_TRAINER)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = [str(path) for path in (script, pairs, scored_pairs, tiny_model, teacher, tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, str(script), *map(str, (pairs, tiny_model, teacher, tmp_path / "two", vectors))],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=180,
-        check=False,
+        [*command, *arguments], capture_output=True, text=True, env=environment, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / "two" / "model.safetensors").exists()
-    import json
-
-    counts = json.loads((tmp_path / "two" / "pubvec.json").read_text())["counts"]
-    assert counts["n_devices"] == 2
-    assert counts["n_train_steps"] == 4 * 5  # 40 pairs, 2 × 4 a step, 4 epochs
+    # 40 pairs at 2 × 4 a step; the reranker sees each with its negative
+    for name, n_steps in (("aligned", 5), ("reranker", 10), ("small", 5)):
+        counts = json.loads((tmp_path / name / "pubvec.json").read_text())["counts"]
+        assert (counts["n_devices"], counts["n_train_steps"]) == (2, n_steps)
+        assert (tmp_path / name / "model.safetensors").exists()

@@ -211,4 +211,7 @@ def _round_up(n: int) -> int:
 
 def _slot(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     """A place in the filter; a multiplication spreads small numbers (PMIDs) over all of it."""
-    return (values * np.uint64(_BASE) >> np.uint64(64 - _FILTER_BITS)).astype(np.int64)
+    slots: npt.NDArray[np.int64] = (values * np.uint64(_BASE) >> np.uint64(64 - _FILTER_BITS)).astype(
+        np.int64
+    )
+    return slots

@@ -110,7 +110,7 @@ def train(trainer: Any, config: TrainConfig, output: OutputFolder, *, what: str)
         raise OutputError("the training loss is not a number: lower learning_rate")
     output.counts.update(
         n_train_steps=trainer.state.global_step,
-        n_train_pairs=len(trainer.train_dataset),
+        n_train_examples=len(trainer.train_dataset),
         n_devices=trainer.args.world_size,
         train_s=round(time.perf_counter() - started, 1),
         loss_first=losses[0] if losses else None,

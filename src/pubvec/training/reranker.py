@@ -56,7 +56,8 @@ def reranker(
         model = open_model(CrossEncoder, start, config, num_labels=1)
         trainer = CrossEncoderTrainer(
             model=model,
-            args=CrossEncoderTrainingArguments(**arguments(config, out)),
+            # Every parameter has a gradient; looking for unused ones breaks this model under torchrun.
+            args=CrossEncoderTrainingArguments(**arguments(config, out, ddp_find_unused_parameters=False)),
             train_dataset=examples(table, config),
             loss=BinaryCrossEntropyLoss(model),
         )
