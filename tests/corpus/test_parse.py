@@ -168,4 +168,4 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         result = subprocess.run(command, capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
         peaks.append(int(result.stdout) // 1024)
-    assert max(peaks) < 150 and peaks[1] - peaks[0] < 15, peaks
+    assert peaks[1] - peaks[0] < 15, peaks  # MB; how much it is in all is a benchmark
