@@ -179,3 +179,10 @@ def test_fitted_temperature_is_the_one_that_made_the_logits():
     rows = np.arange(len(logits))
     logits[rows, 0], logits[rows, drawn] = logits[rows, drawn], logits[rows, 0]
     assert fit_temperature(logits) == pytest.approx(0.5, rel=0.05)
+
+
+def test_align_refuses_vectors_of_another_teacher(pairs, tiny_model, aligned, tmp_path):
+    vectors, output = aligned.with_name("aligned-vectors"), tmp_path / "other"
+    names = {"student": str(tiny_model), "teacher": str(tiny_model), "vectors": vectors}
+    with pytest.raises(InputError, match="holds vectors of teacher at 32 tokens, not of"):
+        align(pairs, output, **names, config=AlignConfig(**SHORT))

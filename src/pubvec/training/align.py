@@ -27,7 +27,7 @@ from pubvec.encoder.base import count_positions
 from pubvec.encoder.config import EncodeConfig
 from pubvec.encoder.vectors import encode_to_folder, read_vectors
 from pubvec.errors import InputError
-from pubvec.files import Manifest, read_manifest
+from pubvec.files import Manifest, fingerprint, read_manifest
 from pubvec.training.config import AlignConfig
 from pubvec.training.data import distinct_texts, read_pairs
 from pubvec.training.loop import (
@@ -65,7 +65,8 @@ def align(
         vectors: folder of the teacher's vectors, made if missing; default `OUTPUT-vectors`.
 
     Raises:
-        InputError: a model or folder is missing, or `vectors` lacks some of the texts.
+        InputError: a model or folder is missing, or `vectors` lacks some of the texts, or is another
+            teacher's or of another window.
     """
     config = config or AlignConfig()
     quiet_libraries()
@@ -77,6 +78,7 @@ def align(
     with processes().main_process_first():
         if not vectors.exists():
             encode_teacher(Path(pairs), texts, vectors, teacher=teacher, config=config)
+    _check_teacher(vectors, teacher, config)
     targets, row_of = _targets(vectors, texts)
     folder = model_folder(
         output,
@@ -105,10 +107,9 @@ def encode_teacher(
 ) -> None:
     """Compute the teacher's vectors of `texts` once, resumably, into the folder `vectors`."""
     folder = resolve(teacher)
-    window = min(config.max_seq_length, count_positions(folder))
     encode_to_folder(
         zip(map(text_id, texts), texts, strict=True),
-        load(teacher, max_seq_length=window),
+        load(teacher, max_seq_length=_window(folder, config)),
         vectors,
         inputs=[pairs, folder],
         config=EncodeConfig(texts_per_shard=_TEXTS_PER_SHARD),
@@ -116,6 +117,21 @@ def encode_teacher(
         command="train align",
         n_total=len(texts),
     )
+
+
+def _window(teacher: Path, config: AlignConfig) -> int:
+    return min(config.max_seq_length, count_positions(teacher))
+
+
+def _check_teacher(vectors: Path, teacher: str, config: AlignConfig) -> None:
+    folder = resolve(teacher)
+    made = read_manifest(vectors, made_by="train align")
+    window = _window(folder, config)
+    if fingerprint(folder) not in made.inputs.values() or made.config["max_seq_length"] != window:
+        raise InputError(
+            f"{vectors} holds vectors of {made.config['model']} at {made.config['max_seq_length']} tokens, not of "
+            f"{teacher} at {window}: remove it, or name another folder"
+        )
 
 
 def text_id(text: str) -> str:
