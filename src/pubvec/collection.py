@@ -43,7 +43,7 @@ class Collection:
         self.shards = sorted(self.folder.glob(_SHARDS))
         if not self.shards:
             raise InputError(f"{self.folder} holds no shard {_SHARDS}: `pubvec parse` makes them")
-        self._is_current = _split(self._find_current(), self.shards)
+        self._is_current = self._find_current()
 
     def __len__(self) -> int:
         return int(sum(mask.sum() for mask in self._is_current))
@@ -58,15 +58,17 @@ class Collection:
         """All current rows in one table."""
         return pa.concat_tables(self.iter_tables(columns))
 
-    def _find_current(self) -> BoolArray:
+    def _find_current(self) -> list[BoolArray]:
         keys = [pq.read_table(shard, columns=["pmid", "version"]) for shard in self.shards]
         pmid = np.concatenate([table["pmid"].to_numpy() for table in keys]).astype(np.int64)
         version = np.concatenate([table["version"].to_numpy() for table in keys]).astype(np.int64)
-        shard = np.repeat(np.arange(len(keys)), [table.num_rows for table in keys])
+        sizes = [table.num_rows for table in keys]
+        shard = np.repeat(np.arange(len(keys)), sizes)
         deleted = pq.read_table(self.folder / DELETED)
-        return find_current(
+        is_current = find_current(
             pmid, version, shard, deleted=tuple(deleted[name].to_numpy() for name in deleted.schema.names)
         )
+        return np.split(is_current, np.cumsum(sizes)[:-1])
 
 
 def find_current(
@@ -104,8 +106,3 @@ def _ends_run(*columns: IntArray) -> BoolArray:
     if len(is_end):
         is_end[:-1] = np.any([column[:-1] != column[1:] for column in columns], axis=0)
     return is_end
-
-
-def _split(mask: BoolArray, shards: Sequence[Path]) -> list[BoolArray]:
-    sizes = [pq.read_metadata(shard).num_rows for shard in shards]
-    return np.split(mask, np.cumsum(sizes)[:-1])
