@@ -40,18 +40,27 @@ def open_chunks(source: str, config: ParseConfig) -> Iterator[Iterator[bytes]]:
         yield _iter_inflated(file, config) if is_gzipped else _iter_plain(file)
 
 
+def check_file(path: Path) -> None:
+    """Check that `path` is there and not a folder.
+
+    Raises:
+        InputError: it is not.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name the XML files in it, as in {path / '*.xml.gz'}")
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+
+
 @contextmanager
 def _open(source: str) -> Iterator[BinaryIO]:
     if source == STDIN:
         yield sys.stdin.buffer
         return
     path = Path(source)
-    if path.is_dir():
-        raise InputError(f"{source} is a folder: name the XML files in it, as in {path / '*.xml.gz'}")
+    check_file(path)
     try:
         file = path.open("rb")
-    except FileNotFoundError as error:
-        raise InputError(f"{source} does not exist") from error
     except OSError as error:
         raise InputError(f"{source} cannot be read: {error.strerror}") from error
     with file:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pubvec.cores import count_cores
 from pubvec.corpus.config import ParseConfig
-from pubvec.corpus.inflate import STDIN
+from pubvec.corpus.inflate import STDIN, check_file
 from pubvec.corpus.shards import ShardSummary, read_summary, write_shard
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import Manifest, OutputFolder, atomic_path, json_ready, read_manifest
@@ -50,7 +50,8 @@ def parse(
     del settings["n_workers"]  # It does not change the output, so a resumed run may have another.
     settings["files"] = [Path(source).name for source in sources]  # In the order of the shards.
     inputs = [Path(source) for source in sources if source != STDIN]
-    _refuse_missing(inputs)
+    for path in inputs:
+        check_file(path)
     with OutputFolder(output, command="parse", config=settings, inputs=inputs, force=force) as folder:
         _write_shards(sources, folder, config)
         summaries = [read_summary(folder / _shard_name(number)) for number in range(len(sources))]
@@ -80,14 +81,6 @@ def order_files(files: Sequence[Path | str]) -> list[str]:
     if len(keys) < len(sources):
         return sources
     return [source for _, source in sorted(zip(keys, sources, strict=True))]
-
-
-def _refuse_missing(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder: name the XML files in it, as in {path / '*.xml.gz'}")
-        if not path.exists():
-            raise InputError(f"{path} does not exist")
 
 
 def _write_shards(sources: Sequence[str], folder: OutputFolder, config: ParseConfig) -> None:
