@@ -67,9 +67,9 @@ def build_pairs(
     """
     config = config or PairsConfig()
     collection = Collection(articles)
-    screening = Screening(Excluded(read_sources(exclude)), config)
     inputs = [Path(articles), *(Path(path) for path in exclude)]
     with OutputFolder(output, command="pairs", config=config, inputs=inputs, force=force) as out:
+        screening = Screening(Excluded(read_sources(exclude)), config)
         rng = np.random.default_rng(config.seed)
         drawn = _draw(screening.keep(collection), config, rng)
         candidates = _read_candidates(collection, drawn, config)

@@ -45,9 +45,7 @@ def index(
         InputError: a folder is missing, or holds no article.
     """
     config = config or IndexConfig()
-    rows = _sample(_rows(Collection(articles)), config)
-    if not rows.num_rows:
-        raise InputError(f"{articles} holds no current article to index")
+    collection = Collection(articles)
     path = resolve(model)
     folder = OutputFolder(
         output,
@@ -58,6 +56,9 @@ def index(
         manifest_name=RECIPE,
     )
     with folder as out:
+        rows = _sample(_rows(collection), config)
+        if not rows.num_rows:
+            raise InputError(f"{articles} holds no current article to index")
         encoder = load(str(path), max_seq_length=config.max_seq_length)
         if not out.has(_VECTORS):
             texts = map(article_text, rows["title"].to_pylist(), rows["abstract"].to_pylist())
