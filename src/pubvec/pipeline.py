@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pubvec.corpus.config import ParseConfig
 from pubvec.encoder import Encoder
 from pubvec.errors import CompleteError, ConfigError, PubvecError
 from pubvec.evaluation.compare import Table
@@ -121,13 +120,11 @@ class _Job:
 
         if not files:
             files = [str(self._download())]
-        self._stage("parse", lambda: parse(files, self.folder / "articles", config=ParseConfig()))
+        articles = self.folder / "articles"
+        self._stage("parse", parse, files, articles)
         exclude = [self.data] if self.data else []
         self._stage(
-            "pairs",
-            lambda: build_pairs(
-                self.folder / "articles", self.folder / "pairs", config=self.preset.pairs, exclude=exclude
-            ),
+            "pairs", build_pairs, articles, self.folder / "pairs", config=self.preset.pairs, exclude=exclude
         )
 
     def _download(self) -> Path:
@@ -136,7 +133,7 @@ class _Job:
         kept = sorted((self.folder / "pubmed").glob("*.xml.gz"))
         if kept:
             return kept[0]
-        self._stage("download", lambda: download_first(self.folder / "pubmed"))
+        self._stage("download", download_first, self.folder / "pubmed")
         return self._download()
 
     def train(self) -> None:
@@ -145,32 +142,21 @@ class _Job:
         from pubvec.training.reranker import reranker
         from pubvec.training.scores import scores
 
-        folder, pairs, preset = self.folder, self.folder / "pairs", self.preset
+        folder, pairs, preset, student = self.folder, self.folder / "pairs", self.preset, self.student
+        aligned, cross_encoder, scored = (folder / name for name in ("aligned", "reranker", "scores"))
         self._stage(
-            "align",
-            lambda: align(
-                pairs, folder / "aligned", student=self.student, teacher=self.teacher, config=preset.align
-            ),
+            "align", align, pairs, aligned, student=student, teacher=self.teacher, config=preset.align
         )
+        self._stage("reranker", reranker, pairs, cross_encoder, base=student, config=preset.reranker)
+        self._stage("scores", scores, pairs, scored, reranker=str(cross_encoder), config=preset.scores)
         self._stage(
-            "reranker",
-            lambda: reranker(pairs, folder / "reranker", base=self.student, config=preset.reranker),
-        )
-        self._stage(
-            "scores",
-            lambda: scores(pairs, folder / "scores", reranker=str(folder / "reranker"), config=preset.scores),
-        )
-        self._stage(
-            "contrast",
-            lambda: contrast(
-                folder / "scores", folder / "small", student=str(folder / "aligned"), config=preset.contrast
-            ),
+            "contrast", contrast, scored, folder / "small", student=str(aligned), config=preset.contrast
         )
 
     def export(self) -> None:
         from pubvec.export import export
 
-        self._stage("export", lambda: export(self.folder / "small"))
+        self._stage("export", export, self.folder / "small")
 
     def evaluate(self) -> None:
         from pubvec.encoder import load
@@ -194,14 +180,14 @@ class _Job:
     def index(self) -> None:
         from pubvec.search.store import index
 
+        folder = self.folder
         self._stage(
             "index",
-            lambda: index(
-                self.folder / "articles",
-                str(self.folder / "small"),
-                self.folder / "index",
-                config=self.preset.index,
-            ),
+            index,
+            folder / "articles",
+            str(folder / "small"),
+            folder / "index",
+            config=self.preset.index,
         )
 
     def report(self) -> RunReport:
@@ -234,11 +220,11 @@ class _Job:
         encoder.encode(texts)
         return len(texts) / (time.perf_counter() - started)
 
-    def _stage(self, name: str, make: Callable[[], Any]) -> None:
+    def _stage(self, name: str, make: Callable[..., Any], *arguments: Any, **settings: Any) -> None:
         started = time.perf_counter()
         is_reused = False
         try:
-            make()
+            make(*arguments, **settings)
         except CompleteError:
             is_reused = True
         except PubvecError as error:
