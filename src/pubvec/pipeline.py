@@ -156,7 +156,7 @@ class _Job:
     def export(self) -> None:
         from pubvec.export import export
 
-        self._stage("export", export, self.folder / "small")
+        self._stage("export", export, self.folder / "small", texts=self.folder / "pairs" / "train.parquet")
 
     def evaluate(self) -> None:
         from pubvec.encoder import load

@@ -1,6 +1,7 @@
-"""Progress of long work, reported to whoever listens; rooms never draw a bar themselves.
+"""Progress of long work, reported to whoever listens.
 
-The command line installs a listener with `listen`; without one, reporting costs a function call.
+The command line installs a listener with `listen`; without one, reporting costs a function call. A user of the library
+who asks for a bar gets one from `draw`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -40,3 +41,28 @@ def track(items: Iterable[T], what: str, n_total: int | None = None) -> Iterator
     for n_done, item in enumerate(items, start=1):
         yield item
         report(what, n_done, n_total)
+
+
+@contextmanager
+def draw(what: str, n_total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Draw a bar on stderr, where that is a terminal or a notebook; yields what to call with each number more."""
+    from rich.console import Console
+
+    with make_bar(Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=n_total)
+        yield lambda n_more: bar.advance(task, n_more)
+
+
+def make_bar(console: Any, *, is_hidden: bool = False) -> Any:
+    """Make a `rich.progress.Progress` on a rich console: name, bar, count and time left."""
+    from rich import progress
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=is_hidden or not (console.is_terminal or console.is_jupyter),
+    )

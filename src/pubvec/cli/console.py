@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 
 from pubvec import progress
 from pubvec.files import Manifest, json_ready
@@ -34,16 +34,7 @@ class Console:
         logger = logging.getLogger("pubvec")
         logger.addHandler(handler)
         propagates, logger.propagate = logger.propagate, False  # libraries give the root logger handlers
-        bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.speed:.1f}/s", style="dim"),
-            TimeRemainingColumn(),
-            console=self._rich,
-            transient=True,
-            disable=self.is_quiet or not self._rich.is_terminal,
-        )
+        bar = progress.make_bar(self._rich, is_hidden=self.is_quiet)
         try:
             with bar, progress.listen(_Bar(bar)):
                 yield

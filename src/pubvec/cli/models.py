@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from pubvec.cli.corpus import AsJson, Force
 from pubvec.cli.options import with_config
 from pubvec.encoder.config import EncodeConfig
 from pubvec.errors import ConfigError
+from pubvec.export.config import ExportConfig, ExportReport
+from pubvec.files import json_ready
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,18 +44,47 @@ def models(
         print(f"{name}\t{path if path.is_dir() else 'not fetched'}")
 
 
+@with_config(ExportConfig)
 def export(
-    model: Annotated[Path, typer.Argument(help="Model folder in sentence-transformers layout.")],
+    model: Annotated[str, typer.Argument(help="Model folder in sentence-transformers layout.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Copy the model here first, and export the copy.")
+    ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Texts like those that the model will read, to calibrate on and to check with: as for encode; "
+            "by default made-up ones."
+        ),
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="Of the texts.")] = "positive",
+    force: Force = False,
+    as_json: AsJson = False,
+    *,
+    config: ExportConfig,
 ) -> None:
     """Write a model's ONNX graphs, fp32 and int8, into its onnx/ folder, and check them against torch.
 
-    Example: pubvec export small/
+    Example: pubvec export small/ --texts pairs/train.parquet
     """
     from pubvec.export import export as stage
 
     with console().progress():
-        report = stage(model)
-    console().say(f"{model}/onnx: {report}")
+        report = stage(model, output=output, texts=texts, text_column=text_column, config=config, force=force)
+    if as_json:
+        print(json.dumps(json_ready(report), indent=2))
+        return
+    console().say(f"{report.folder}/onnx: {describe_parity(report)}")
+
+
+def describe_parity(report: ExportReport) -> str:
+    """Sizes and fidelity of the graphs in one line."""
+    parts = [f"fp32 {report.fp32_bytes / 1e6:.0f} MB, cosine to torch ≥ {report.fp32.min_cosine:.6f}"]
+    if report.int8 is not None and report.int8_bytes is not None:
+        parts.append(
+            f"int8 {report.int8_bytes / 1e6:.0f} MB, mean cosine to fp32 {report.int8.mean_cosine:.4f}"
+        )
+    return "; ".join(parts) + f" ({report.n_parity_texts} texts), in {report.seconds:.1f} s"
 
 
 @with_config(EncodeConfig)

@@ -6,16 +6,16 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pubvec.encoder.config import Backend, Precision
+from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.models import check_model_folder, name_of, resolve
 from pubvec.errors import ConfigError, InputError, require
 
-FloatArray = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    from pubvec.encoder.text_encoder import TextEncoder
+
 Pooling = Literal["mean", "cls"]
 
 ONNX_FILES: Mapping[Precision, str] = {"int8": "onnx/model_quantized.onnx", "fp32": "onnx/model.onnx"}
@@ -63,6 +63,8 @@ class ModelSettings:
 
     folder: Path
     dim: int
+    n_positions: int
+    """Tokens of a text that the model can take at most, the special ones included."""
     pooling: Pooling
     is_normalized: bool
     """Whether the model itself ends with a Normalize module."""
@@ -89,12 +91,14 @@ class ModelSettings:
         prompts = _read_json(folder / "config_sentence_transformers.json", default={})
         named: dict[str, str] = prompts.get("prompts") or {}
         limits = _read_json(folder / "sentence_bert_config.json", default={})
+        n_positions = count_positions(folder)
         return cls(
             folder=folder,
             dim=dim,
+            n_positions=n_positions,
             pooling=pooling,
             is_normalized=is_normalized,
-            max_seq_length=min(_read_max_seq_length(folder, limits), count_positions(folder)),
+            max_seq_length=min(_read_max_seq_length(folder, limits), n_positions),
             prompts=named,
             default_prompt=named.get(prompts.get("default_prompt_name") or "", ""),
             is_lowercased=bool(limits.get("do_lower_case", False)),
@@ -108,7 +112,7 @@ def load(
     precision: Precision | None = None,
     max_seq_length: int | None = None,
     n_threads: int | None = None,
-) -> Encoder:
+) -> TextEncoder:
     """Load an encoder.
 
     Args:
@@ -165,13 +169,6 @@ def choose_backend(
             wanted = ONNX_FILES[precision or "fp32"]
             raise InputError(f"{folder} has no {wanted}: `pubvec export {folder}` makes it")
     return "torch", "fp32"
-
-
-def scale_to_unit(vectors: FloatArray) -> FloatArray:
-    """Divide each row by its length; a zero row stays zero. *Shape:* (n, dim) → (n, dim)"""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: FloatArray = vectors / np.maximum(lengths, np.float32(1e-12))
-    return scaled
 
 
 def _check_max_seq_length(wanted: int | None, folder: Path) -> None:

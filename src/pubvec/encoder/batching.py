@@ -1,13 +1,15 @@
 """Texts → batches of tokens → vectors in the order of the texts, whatever computes them.
 
-Texts are sorted by length, and a batch takes as many as fit its budget of tokens, so almost nothing is
-padding: sorting is where most of the speed on a processor comes from (design.md §6).
+Texts are sorted by length, and texts of one length share a batch until its budget of tokens is full. Only a batch too
+small to be worth its start goes on with shorter texts, padded: almost nothing is padding, and attention without
+padding is faster. While a chunk of texts is computed, the next one is tokenized.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from itertools import islice
 from typing import NamedTuple
 
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from pubvec.encoder.base import FloatArray
+from pubvec.encoder.forms import FloatArray
 from pubvec.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -24,8 +26,21 @@ IntArray = npt.NDArray[np.int64]
 Forward = Callable[[IntArray, IntArray], FloatArray]
 """(input_ids, attention_mask), both (n, length) → vectors (n, dim)."""
 
-CHUNK_SIZE = 4096
-"""Texts that are tokenized and sorted together; what is in memory beside the vectors."""
+
+class Compute(NamedTuple):
+    """What computes batches."""
+
+    alone: Forward
+    """One batch, called in the thread of the caller."""
+    beside_others: Forward
+    """One of many batches, called in `pool`."""
+    pool: Callable[[], Executor]
+
+
+CHUNK_SIZE = 1024
+"""Texts that are tokenized and sorted together; two chunks are in memory at a time."""
+_N_SHOWN = 10
+"""Truncated texts that a warning names."""
 
 
 class Batch(NamedTuple):
@@ -39,6 +54,13 @@ class Batch(NamedTuple):
     """1 for a token, 0 for padding. *Shape:* (n, length)"""
 
 
+class Chunk(NamedTuple):
+    """Texts on their way through a model."""
+
+    n_texts: int
+    batches: Sequence[tuple[Batch, Future[FloatArray]]]
+
+
 class Batcher:
     """Turns texts into batches.
 
@@ -46,6 +68,7 @@ class Batcher:
         tokenizer: its own truncation and padding are replaced.
         max_seq_length: tokens of a text that count, special ones included.
         tokens_per_batch: budget of a batch, padding included; one text is a batch however long it is.
+        min_tokens_per_batch: below this, a batch takes shorter texts too.
         prompt: put before every text.
         is_lowercased: lowercase texts first.
     """
@@ -56,6 +79,7 @@ class Batcher:
         *,
         max_seq_length: int,
         tokens_per_batch: int,
+        min_tokens_per_batch: int | None = None,
         prompt: str = "",
         is_lowercased: bool = False,
     ) -> None:
@@ -64,32 +88,53 @@ class Batcher:
         self._tokenizer = tokenizer
         self._max_seq_length = max_seq_length
         self._tokens_per_batch = tokens_per_batch
+        self._min_tokens_per_batch = min_tokens_per_batch or tokens_per_batch
         self._prompt = prompt
         self._is_lowercased = is_lowercased
 
-    def encode(self, texts: Iterable[str], forward: Forward, dim: int) -> FloatArray:
+    def iter_vectors(
+        self,
+        texts: Iterable[str],
+        compute: Compute,
+        dim: int,
+        *,
+        show_truncated: bool = False,
+    ) -> Iterator[FloatArray]:
         """Compute the vectors of `texts`, in their order, a chunk at a time.
 
-        *Shape:* (n, dim)
+        *Shape:* (n, dim) each
 
         Raises:
             InputError: an element is not a string.
         """
         if isinstance(texts, str | bytes):
             raise InputError("expected a list of texts, found one text: write encode([text])")
-        stream, chunks = _check(texts), []
-        n_texts = n_truncated = 0
-        while chunk := list(islice(stream, CHUNK_SIZE)):
-            encodings = self._tokenize(chunk)
-            n_texts += len(chunk)
-            n_truncated += sum(bool(encoding.overflowing) for encoding in encodings)
-            vectors = np.empty((len(chunk), dim), dtype=np.float32)
-            for batch in self._iter_batches(encodings):
-                vectors[batch.rows] = forward(batch.input_ids, batch.attention_mask)
-            chunks.append(vectors)
-        if n_truncated:
-            logger.warning("%d of %d texts were cut at %d tokens", n_truncated, n_texts, self._max_seq_length)
-        return np.concatenate(chunks) if chunks else np.empty((0, dim), dtype=np.float32)
+        stream, waiting = _check(texts), None
+        n_texts, truncated = 0, _Truncated(self._max_seq_length, show_truncated)
+        try:
+            while chunk := list(islice(stream, CHUNK_SIZE)):
+                encodings = self._tokenize(chunk)
+                truncated.count(encodings, n_texts)
+                n_texts += len(chunk)
+                batches = list(self._iter_batches(encodings))
+                if len(batches) == 1 and waiting is None and len(chunk) < CHUNK_SIZE:
+                    yield _place(batches[0].rows, compute.alone(*batches[0][1:]))
+                    break
+                submit, forward = compute.pool().submit, compute.beside_others
+                started = Chunk(len(chunk), [(batch, submit(forward, *batch[1:])) for batch in batches])
+                if waiting is not None:
+                    yield _gather(waiting, dim)
+                waiting = started
+            if waiting is not None:
+                yield _gather(waiting, dim)
+        finally:
+            for _, future in waiting.batches if waiting is not None else ():
+                future.cancel()
+        truncated.warn(n_texts)
+
+    def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
+        """Token ids of `texts`, special ones included, cut at `max_seq_length`."""
+        return [encoding.ids for encoding in self._tokenize(list(_check(texts)))]
 
     def _tokenize(self, texts: Sequence[str]) -> list[Encoding]:
         prepared = [self._prompt + (text.lower() if self._is_lowercased else text) for text in texts]
@@ -109,12 +154,59 @@ class Batcher:
         start = 0
         while start < len(order):
             longest = int(lengths[order[start]])
-            rows = order[start : start + max(1, self._tokens_per_batch // longest)]
+            n_most = max(1, self._tokens_per_batch // longest)
+            n_least = min(n_most, -(-self._min_tokens_per_batch // longest))
+            candidates = order[start : start + n_most]
+            n_equal = int((lengths[candidates] == longest).sum())
+            rows = candidates[: max(n_least, n_equal)]
             start += len(rows)
             attention_mask = (np.arange(longest) < lengths[rows, None]).astype(np.int64)
             input_ids = np.zeros((len(rows), longest), dtype=np.int64)
             input_ids[attention_mask.astype(bool)] = np.concatenate([ids[row] for row in rows])
             yield Batch(rows, input_ids, attention_mask)
+
+
+class _Truncated:
+    """Counts the texts that were cut, and says so once."""
+
+    def __init__(self, max_seq_length: int, is_shown: bool) -> None:
+        self._max_seq_length = max_seq_length
+        self._is_shown = is_shown
+        self._n_truncated = 0
+        self._shown: list[str] = []
+
+    def count(self, encodings: Sequence[Encoding], start: int) -> None:
+        for number, encoding in enumerate(encodings, start):
+            if encoding.overflowing:
+                self._n_truncated += 1
+                if self._is_shown and len(self._shown) < _N_SHOWN:
+                    n_special = sum(encoding.special_tokens_mask)
+                    parts = [encoding, *encoding.overflowing]
+                    n_tokens = sum(len(part.ids) - n_special for part in parts) + n_special
+                    self._shown.append(f"text {number} ({n_tokens:,} tokens)")
+
+    def warn(self, n_texts: int) -> None:
+        if self._n_truncated:
+            more = [f"{self._n_truncated - _N_SHOWN} more"] if self._n_truncated > _N_SHOWN else []
+            which = f": {', '.join([*self._shown, *more])}" if self._shown else ""
+            logger.warning(
+                "%d of %d texts were cut at %d tokens%s",
+                *(self._n_truncated, n_texts, self._max_seq_length, which),
+            )
+
+
+def _gather(chunk: Chunk, dim: int) -> FloatArray:
+    """Wait for the batches of a chunk and put their vectors in the order of its texts."""
+    vectors = np.empty((chunk.n_texts, dim), dtype=np.float32)
+    for batch, future in chunk.batches:
+        vectors[batch.rows] = future.result()
+    return vectors
+
+
+def _place(rows: IntArray, vectors: FloatArray) -> FloatArray:
+    placed = np.empty_like(vectors)
+    placed[rows] = vectors
+    return placed
 
 
 def _check(texts: Iterable[str]) -> Iterator[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pubvec.encoder.forms import EmbeddingForm, NumberType
 from pubvec.errors import ConfigError
 
 Backend = Literal["onnx", "torch"]
 Precision = Literal["fp32", "int8"]
-DType = Literal["float16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,11 @@ class EncodeConfig:
     max_seq_length: int | None = None
     """None: what the model says."""
     normalize: bool = True
-    dtype: DType = "float16"
-    """Of the stored numbers; float16 keeps the cosine of unit vectors to about 0.0005."""
+    dimensions: int | None = None
+    """Leading dimensions to keep, for models trained so that these stand alone; None: all."""
+    dtype: NumberType = "float16"
+    """Of the stored numbers; float16 keeps the cosine of unit vectors to about 0.0005. int8 rounds to 255
+    levels within the ranges that the export saved, binary keeps one bit a dimension."""
     text_column: str = "text"
     id_column: str | None = None
     """None: rows are counted from 0."""
@@ -32,7 +35,6 @@ class EncodeConfig:
     """What a killed run loses at most."""
 
     def __post_init__(self) -> None:
-        if self.dtype not in ("float16", "float32"):
-            raise ConfigError(f"dtype is float16 or float32, not {self.dtype!r}")
+        EmbeddingForm(self.normalize, self.dimensions, self.dtype)
         if self.texts_per_shard < 1:
             raise ConfigError(f"texts_per_shard must be at least 1, not {self.texts_per_shard}")

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ctypes
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
 from pubvec.cores import count_cores
-from pubvec.encoder.base import FloatArray, ModelSettings, scale_to_unit
-from pubvec.encoder.batching import Batcher, IntArray
+from pubvec.encoder.base import ModelSettings
+from pubvec.encoder.batching import Batcher, Compute, IntArray
+from pubvec.encoder.forms import RANGES_FILE, EmbeddingRanges, FloatArray, scale_to_unit
+from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import InputError
 
 SENTENCE_OUTPUT = "sentence_embedding"
 """Output of a graph that does its own pooling, ours among them."""
-TOKENS_PER_BATCH = 4096
+TOKENS_PER_BATCH = 512
+"""Activations of a batch stay in a core's cache: 4,096 tokens a batch are a fifth slower."""
+MIN_TOKENS_PER_BATCH = 256
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
+_SLOWER = ["SkipLayerNormFusion", "BiasGeluFusion"]
+"""Fusions that onnxruntime makes when it loads a graph, and whose operators are two to three times as slow on a
+processor as what they replace."""
+_encoders: WeakSet[OnnxEncoder] = WeakSet()
+"""All of this process, for `_abandon_threads`."""
 
 
-class OnnxEncoder:
+class OnnxEncoder(TextEncoder):
     """An ONNX graph of a transformer encoder, on the processor.
 
-    Works on our exports (pooling inside the graph) and on others' (token embeddings, pooled here).
+    Works on our exports (pooling inside the graph) and on others' (token embeddings, pooled here). May be shared
+    between threads, sent to other processes, and used on both sides of a fork. (A forked child must end with `os._exit`,
+    as those of multiprocessing do: onnxruntime, once imported, hangs in an ordinary exit of one.)
+
+    A lone batch, such as a query, is computed by all threads together; many are computed beside each other, one thread
+    each, which wastes less. Either session is opened when it is needed.
 
     Args:
         graph: the `.onnx` file.
@@ -48,50 +66,146 @@ class OnnxEncoder:
     ) -> None:
         self.name = name
         self.dim = settings.dim
-        self.max_seq_length = max_seq_length or settings.max_seq_length
+        self._max_seq_length = max_seq_length or settings.max_seq_length
+        self.n_threads = n_threads or count_cores()
+        self._graph = graph
         self._settings = settings
-        self._session = _open_session(graph, n_threads or count_cores())
-        self._inputs = {field.name for field in self._session.get_inputs()}
-        self._output = _choose_output(self._session, graph)
-        if not {"input_ids", "attention_mask"} <= self._inputs <= _INPUTS:
-            raise InputError(
-                f"{graph} takes {sorted(self._inputs)}: expected input_ids, attention_mask and, if need be, "
-                "token_type_ids"
-            )
-        self._batcher = Batcher(
-            _open_tokenizer(settings.folder / "tokenizer.json"),
+        self._opened: _Threads | None = None
+        self._made_batcher = self._make_batcher()
+        self._threads()
+        _encoders.add(self)
+
+    @property
+    def max_seq_length(self) -> int:
+        """See `Encoder.max_seq_length`."""
+        return self._max_seq_length
+
+    def close(self) -> None:
+        """Give threads and memory back; the next `encode` opens them again."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def _batcher(self) -> Batcher:
+        return self._made_batcher
+
+    def _make_batcher(self) -> Batcher:
+        return Batcher(
+            _open_tokenizer(self._settings.folder / "tokenizer.json"),
             max_seq_length=self.max_seq_length,
             tokens_per_batch=TOKENS_PER_BATCH,
-            prompt=settings.default_prompt,
-            is_lowercased=settings.is_lowercased,
+            min_tokens_per_batch=MIN_TOKENS_PER_BATCH,
+            prompt=self._settings.default_prompt,
+            is_lowercased=self._settings.is_lowercased,
         )
 
-    def encode(self, texts: Iterable[str], *, normalize: bool = True) -> FloatArray:
-        """Encode `texts`: see `Encoder.encode`."""
-        vectors = self._batcher.encode(texts, self._forward, self.dim)
-        return scale_to_unit(vectors) if normalize else vectors
+    def _threads(self) -> _Threads:
+        """Sessions and workers of this process."""
+        opened = self._opened = self._opened or _Threads(self._graph, self.n_threads)
+        return opened
 
-    def _forward(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
-        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if "token_type_ids" in self._inputs:
-            feed["token_type_ids"] = np.zeros_like(input_ids)
-        (output,) = self._session.run([self._output], feed)
+    def abandon_threads(self) -> None:
+        """Forget, in the child of a fork, what has its threads in the parent.
+
+        It is never freed: to do so would wait for threads that do not exist.
+        """
+        if self._opened is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._opened))
+            self._opened = None
+
+    def _compute(self) -> Compute:
+        threads = self._threads()
+        return Compute(
+            alone=partial(self._run, threads.wide),
+            beside_others=lambda *arrays: self._run(threads.narrow, *arrays),
+            pool=lambda: threads.pool,
+        )
+
+    def _run(self, session: _Session, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
+        output = session.run(input_ids, attention_mask)
         if output.ndim == 2:
-            return np.asarray(output, dtype=np.float32)
-        vectors = _pool(np.asarray(output, dtype=np.float32), attention_mask, self._settings)
+            return output
+        vectors = _pool_tokens(output, attention_mask, self._settings)
         return scale_to_unit(vectors) if self._settings.is_normalized else vectors
 
+    def _ranges(self) -> EmbeddingRanges:
+        return EmbeddingRanges.read(self._graph.parent / RANGES_FILE)
 
-def _open_session(graph: Path, n_threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class but Exception
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"onnxruntime cannot load {graph} ({reason}): export the model again") from error
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_opened": None, "_made_batcher": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._made_batcher = self._make_batcher()
+        _encoders.add(self)
+
+
+class _Threads:
+    """What one process computes with."""
+
+    def __init__(self, graph: Path, n_threads: int) -> None:
+        self._graph = graph
+        self._n_threads = n_threads
+        self.wide = _Session(graph, n_threads)
+
+    @cached_property
+    def narrow(self) -> _Session:
+        """One thread for each run."""
+        return self.wide if self._n_threads == 1 else _Session(self._graph, 1)
+
+    @cached_property
+    def pool(self) -> ThreadPoolExecutor:
+        """Callers of `narrow`."""
+        return ThreadPoolExecutor(self._n_threads, thread_name_prefix="pubvec")
+
+    def close(self) -> None:
+        if "pool" in self.__dict__:
+            self.pool.shutdown(cancel_futures=True)
+
+
+class _Session:
+    """A graph in memory."""
+
+    def __init__(self, graph: Path, n_threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = n_threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.enable_mem_pattern = False  # of which one is kept for every shape ever seen
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(graph), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
+            )
+        except Exception as error:  # onnxruntime's errors share no base class but Exception
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"onnxruntime cannot load {graph} ({reason}): export the model again") from error
+        inputs = {field.name for field in self._session.get_inputs()}
+        if not {"input_ids", "attention_mask"} <= inputs <= _INPUTS:
+            raise InputError(
+                f"{graph} takes {sorted(inputs)}: expected input_ids, attention_mask and, if need be, "
+                "token_type_ids"
+            )
+        self._takes_types = "token_type_ids" in inputs
+        self._output = _choose_output(self._session, graph)
+
+    def run(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
+        """*Shape:* (n, dim), or (n, length, dim) where the graph does not pool."""
+        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self._takes_types:
+            feed["token_type_ids"] = np.zeros_like(input_ids)
+        (output,) = self._session.run([self._output], feed)
+        return np.asarray(output, dtype=np.float32)
+
+
+def _abandon_threads() -> None:
+    if _encoders:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the tokenizer's threads are gone as well
+    for encoder in list(_encoders):
+        encoder.abandon_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_threads)
 
 
 def _choose_output(session: Any, graph: Path) -> str:
@@ -113,7 +227,7 @@ def _open_tokenizer(path: Path) -> Tokenizer:
         raise InputError(f"{path} is not a tokenizer ({error}): fetch or save the model again") from error
 
 
-def _pool(tokens: FloatArray, attention_mask: IntArray, settings: ModelSettings) -> FloatArray:
+def _pool_tokens(tokens: FloatArray, attention_mask: IntArray, settings: ModelSettings) -> FloatArray:
     """Pool token embeddings. *Shape:* (n, length, dim), (n, length) → (n, dim)"""
     if settings.pooling == "cls":
         return tokens[:, 0]

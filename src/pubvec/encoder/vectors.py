@@ -14,17 +14,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pubvec.encoder.base import Encoder, choose_backend, load
+from pubvec.encoder.base import choose_backend, load
 from pubvec.encoder.config import EncodeConfig
+from pubvec.encoder.forms import EmbeddingArray, EmbeddingForm
 from pubvec.encoder.models import resolve
 from pubvec.encoder.sources import STDIN, IdAndText, iter_texts, spool_stdin
+from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import InputError
 from pubvec.files import Manifest, OutputFolder, atomic_path, read_manifest
 from pubvec.progress import report
 
 IDS = "ids.parquet"
 _PARTS = "part-*.npy"
-VectorArray = npt.NDArray[np.floating[Any]]
+_ARRAY_TYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "binary": "uint8"}
+VectorArray = npt.NDArray[Any]
 
 
 def encode(
@@ -72,7 +75,7 @@ def encode(
 
 def encode_to_folder(
     ids_and_texts: Iterable[IdAndText],
-    encoder: Encoder,
+    encoder: TextEncoder,
     output: Path,
     *,
     inputs: Sequence[Path],
@@ -103,6 +106,8 @@ def encode_to_folder(
         OutputError: see `OutputFolder`.
     """
     config = config or EncodeConfig()
+    form = EmbeddingForm(config.normalize, config.dimensions, config.dtype)
+    form.check(encoder.dim)
     settings = asdict(config) | {"model": encoder.name, "max_seq_length": encoder.max_seq_length}
     settings |= sample or {}
     with OutputFolder(output, command=command, config=settings, inputs=inputs, force=force) as folder:
@@ -112,20 +117,21 @@ def encode_to_folder(
             ids.append(_id_array([identifier for identifier, _ in shard], n_texts))
             name = f"part-{len(ids) - 1:05}.npy"
             if not folder.has(name):
-                vectors = encoder.encode([text for _, text in shard], normalize=config.normalize)
+                vectors = _encode_shard(encoder, shard, config, n_texts, n_total)
                 with atomic_path(folder / name) as temporary, temporary.open("wb") as file:
-                    np.save(file, vectors.astype(config.dtype), allow_pickle=False)
+                    np.save(file, vectors, allow_pickle=False)
             n_texts += len(shard)
             report("texts", n_texts, n_total)
         _write_ids(folder / IDS, ids)
-        folder.counts = {"n_texts": n_texts, "dim": encoder.dim, "n_shards": len(ids)}
+        folder.counts = {"n_texts": n_texts, "dim": form.width(encoder.dim), "n_shards": len(ids)}
     return read_manifest(output, made_by=command)
 
 
 def read_vectors(folder: str | Path) -> tuple[npt.NDArray[Any], VectorArray]:
     """Read a finished `vectors/` folder.
 
-    *Shape:* ids (n,), int64 or str; vectors (n, dim), float16 or float32 as stored. One shard is mapped
+    *Shape:* ids (n,), int64 or str; vectors (n, dim) as stored; of binary ones, eight dimensions are
+    one element. One shard is mapped
     from the disk, several are copied into one array.
 
     Raises:
@@ -145,8 +151,27 @@ def read_vectors(folder: str | Path) -> tuple[npt.NDArray[Any], VectorArray]:
             f"{len(ids)} ids: make it again"
         )
     if not parts:
-        return ids, np.empty((0, dim), dtype=manifest.config["dtype"])
+        return ids, np.empty((0, dim), dtype=_ARRAY_TYPES[manifest.config["dtype"]])
     return ids, parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _encode_shard(
+    encoder: TextEncoder, shard: Sequence[IdAndText], config: EncodeConfig, n_before: int, n_total: int | None
+) -> EmbeddingArray:
+    arrays: list[EmbeddingArray] = []
+    n_done = n_before
+    stream = encoder.iter_encode(
+        [text for _, text in shard],
+        normalize=config.normalize,
+        dimensions=config.dimensions,
+        precision=config.dtype,
+    )
+    for array in stream:
+        if n_done > n_before:
+            report("texts", n_done, n_total)
+        n_done += len(array)
+        arrays.append(array)
+    return np.concatenate(arrays)
 
 
 def _id_array(ids: list[Any], start: int) -> pa.Array:

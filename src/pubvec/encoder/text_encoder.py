@@ -1,0 +1,114 @@
+"""What both backends share: the options of `encode`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from pubvec.encoder.batching import Batcher, Compute
+from pubvec.encoder.forms import EmbeddingArray, EmbeddingForm, EmbeddingRanges, NumberType
+from pubvec.progress import draw
+
+
+class TextEncoder(ABC):
+    """An `Encoder`; a backend says how tokens become vectors."""
+
+    name: str
+    dim: int
+
+    def encode(
+        self,
+        texts: Iterable[str],
+        *,
+        normalize: bool = True,
+        dimensions: int | None = None,
+        precision: NumberType = "float32",
+        show_progress: bool = False,
+        show_truncated: bool = False,
+    ) -> EmbeddingArray:
+        """Encode `texts` (n of them), in their order. An empty text is valid.
+
+        Args:
+            texts: any iterable of strings; a lone surrogate counts as "?".
+            normalize: scale to unit length.
+            dimensions: leading dimensions to keep, before normalization. None: all.
+            precision: of the numbers returned. `int8` rounds unit vectors to 255 levels within the ranges that the
+                export saved; `binary` gives the bit "above zero", eight dimensions in a byte.
+            show_progress: draw a bar on stderr.
+            show_truncated: name the first ten texts that were cut, with their tokens. How many were cut is
+                logged in any case.
+
+        *Shape:* (n, dimensions) of that type; (n, dimensions / 8), uint8, for `binary`
+
+        Raises:
+            InputError: an element is not a string; the message has its position. Or the model has no ranges.
+            ConfigError: the model does not have embeddings of this form.
+        """
+        stream = self.iter_encode(
+            texts,
+            normalize=normalize,
+            dimensions=dimensions,
+            precision=precision,
+            show_truncated=show_truncated,
+        )
+        n_texts = len(texts) if isinstance(texts, Sized) else None
+        with draw("texts", n_texts) if show_progress else nullcontext() as advance:
+            arrays = [next(stream)]  # of a stream without texts too: it says the form of nothing
+            for vectors in stream:
+                arrays.append(vectors)
+                if advance is not None:
+                    advance(len(vectors))
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+    def iter_encode(
+        self,
+        texts: Iterable[str],
+        *,
+        normalize: bool = True,
+        dimensions: int | None = None,
+        precision: NumberType = "float32",
+        show_truncated: bool = False,
+    ) -> Iterator[EmbeddingArray]:
+        """The same as a stream, in constant memory: first an array without rows, then 1,024 rows each."""
+        form = EmbeddingForm(normalize, dimensions, precision)
+        form.check(self.dim)
+        ranges = self._ranges() if precision == "int8" else None
+        yield form.apply(np.empty((0, self.dim), np.float32), ranges)
+        vectors = self._batcher().iter_vectors(
+            texts, self._compute(), self.dim, show_truncated=show_truncated
+        )
+        for chunk in vectors:
+            yield form.apply(chunk, ranges)
+
+    def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
+        """Token ids of `texts` as the model sees them: with special tokens, cut at `max_seq_length`."""
+        return self._batcher().tokenize(texts)
+
+    @property
+    @abstractmethod
+    def max_seq_length(self) -> int:
+        """Tokens of a text that count, the special ones included; what follows is cut off."""
+
+    @abstractmethod
+    def _batcher(self) -> Batcher: ...
+
+    @abstractmethod
+    def _compute(self) -> Compute:
+        """What computes batches now, in this process."""
+
+    @abstractmethod
+    def _ranges(self) -> EmbeddingRanges: ...
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give threads and memory back."""
