@@ -63,24 +63,27 @@ def compare(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="Benchmark: parse, pairs, encode or import.")],
+    name: Annotated[str, typer.Argument(help="Benchmark: parse, pairs, encoder, growth or import.")],
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(help="parse: FILE. pairs: ARTICLES EXCLUDE. encode: MODEL FILE:COLUMN."),
+        typer.Argument(help="parse: FILE. pairs: ARTICLES EXCLUDE. encoder and growth: MODEL ARTICLES."),
     ] = None,
     output: Results = Path("results"),
     rounds: Annotated[int, typer.Option("--rounds", "-n", min=1, help="Runs of each command.")] = 5,
+    python: Annotated[
+        Path | None,
+        typer.Option(help="Interpreter with libraries for `encoder` that this environment cannot hold."),
+    ] = None,
 ) -> None:
     """Measure speed and memory of whole processes, ours and others' in turn, into bench-NAME.json.
 
     Example: pubvec bench parse pubmed26n0001.xml.gz -o results/ -n 1
     """
-    from pubvec.evaluation.speed import bench as stage
-    from pubvec.evaluation.speed import to_markdown
+    from pubvec.evaluation.bench import bench as stage
 
     with console().progress():
-        record = stage(name, *(inputs or []), output=output, n_rounds=rounds)
-    print(to_markdown(record), end="")
+        table = stage(name, *(inputs or []), output=output, n_rounds=rounds, python=python)
+    print(table, end="")
 
 
 def _print_table(results: Path, *, as_json: bool, as_tsv: bool, published: bool) -> None:

@@ -7,7 +7,6 @@ Ratios hold on another machine better than seconds do.
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import shlex
 import subprocess
@@ -20,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from pubvec.errors import ConfigError, PubvecError
-from pubvec.evaluation.benches import BENCHES, OUTPUT, TEXTS, Bench, write_texts
+from pubvec.evaluation.benches import BENCHES, OUTPUT, Bench
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import json_ready, package_versions, write_json
 from pubvec.progress import report
@@ -41,10 +40,8 @@ _BYTES_PER_UNIT = 1 if sys.platform == "darwin" else 1024
 class Sample:
     """One run of one command."""
 
-    wall_s: float
-    """Of the whole process."""
     seconds: float
-    """Of the work, as the command said itself; else `wall_s`."""
+    """Of the whole process."""
     peak_bytes: int
     """Resident memory of the largest process of the command."""
 
@@ -140,13 +137,11 @@ def run_interleaved(bench: Bench, n_rounds: int) -> dict[str, list[Sample]]:
         raise ConfigError("bench measures with wait4, which this system lacks: use Linux or macOS")
     samples: dict[str, list[Sample]] = {label: [] for label in bench.commands}
     with tempfile.TemporaryDirectory(prefix="pubvec-bench-") as folder:
-        texts = Path(folder) / "texts.json"
-        write_texts(texts, bench.texts)
         for number in range(n_rounds):
             for place, (label, command) in enumerate(bench.commands.items()):
                 goal = Path(folder) / f"{number}-{place}"
-                names = {OUTPUT: str(goal), TEXTS: str(texts)}
-                samples[label].append(_run(label, [names.get(part, part) for part in command]))
+                parts = [str(goal) if part == OUTPUT else part for part in command]
+                samples[label].append(_run(label, parts))
                 report("runs", number * len(samples) + place + 1, n_rounds * len(samples))
     return samples
 
@@ -154,22 +149,15 @@ def run_interleaved(bench: Bench, n_rounds: int) -> dict[str, list[Sample]]:
 def _run(label: str, command: Sequence[str]) -> Sample:
     launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
     done = subprocess.run(launch, capture_output=True, text=True, check=False)  # noqa: S603
-    *printed, measured = done.stdout.splitlines() or [""]
+    *_, measured = done.stdout.splitlines() or [""]
     if done.returncode != 0 or measured.split()[-1] != "0":
         last = (done.stderr.strip().splitlines() or ["it printed no reason"])[-1]
         raise PubvecError(f"the command {label!r} of this bench failed: {last}")
     wall_s, peak, _ = measured.split()
     return Sample(
-        wall_s=round(float(wall_s), 4),
-        seconds=round(_said_seconds(printed) or float(wall_s), 4),
+        seconds=round(float(wall_s), 4),
         peak_bytes=int(peak) * _BYTES_PER_UNIT,
     )
-
-
-def _said_seconds(printed: Sequence[str]) -> float | None:
-    if printed and printed[-1].startswith('{"seconds"'):
-        return float(json.loads(printed[-1])["seconds"])
-    return None
 
 
 def _timing(bench: Bench, label: str, samples: Sequence[Sample]) -> Timing:

@@ -1,0 +1,131 @@
+"""`bench growth`: how time and memory grow with the number and the length of texts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pubvec.encoder.base import load
+from pubvec.encoder.models import resolve
+from pubvec.evaluation.encoder_bench import draw_texts
+from pubvec.evaluation.machine import code_commit, describe_machine
+from pubvec.files import json_ready, package_versions, write_json
+from pubvec.progress import report
+
+_N_TEXTS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
+_LENGTHS = (16, 32, 64, 128, 256, 512)
+_N_TOKENS = 16_384
+"""Of the texts of each length together."""
+_ENCODE = """
+import json, sys, time
+from itertools import cycle, islice
+from pathlib import Path
+import pubvec
+
+folder, file, n_texts, max_seq_length = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+texts = json.loads(Path(file).read_text())
+encoder = pubvec.load(folder, backend="onnx", max_seq_length=max_seq_length or None)
+encoder.encode(texts[:64])
+
+def resident(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+before, along, started = resident("VmRSS"), [], time.perf_counter()
+for vectors in encoder.iter_encode(islice(cycle(texts), n_texts)):
+    along.append(resident("VmRSS"))
+seconds = time.perf_counter() - started
+print(json.dumps({"seconds": seconds, "before_bytes": before, "along_bytes": along, "peak_bytes": resident("VmHWM")}))
+"""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One fresh process that encoded a stream."""
+
+    n_texts: int
+    max_seq_length: int | None
+    seconds: float
+    before_bytes: int
+    """Resident after 64 texts."""
+    peak_bytes: int
+    along_bytes: Sequence[int]
+    """Resident after every 1,024 texts."""
+
+
+@dataclass(frozen=True)
+class GrowthRecord:
+    """What `bench growth` measured, as it is written to `bench-growth.json`."""
+
+    model: str
+    by_number: Sequence[Point]
+    """Titles."""
+    by_length: Sequence[Point]
+    """The same number of tokens in texts of each length."""
+    machine: Mapping[str, Any]
+    versions: Mapping[str, str]
+    commit: str | None
+
+
+def bench_growth(model: str, articles: str, *, output: Path) -> GrowthRecord:
+    """Encode 10² to 10⁵ titles, then texts of 16 to 512 tokens, and write `output/bench-growth.json`.
+
+    Args:
+        model: an exported model.
+        articles: folder, from which the texts are drawn.
+        output: the `results/` folder.
+    """
+    folder = resolve(model)
+    sets = draw_texts(folder, articles)
+    window = load(folder, backend="onnx").max_seq_length
+    with tempfile.TemporaryDirectory(prefix="pubvec-bench-") as scratch:
+        files = {name: Path(scratch) / f"{name}.json" for name in sets}
+        for name, texts in sets.items():
+            files[name].write_text(json.dumps(texts), encoding="utf-8")
+        by_number = [_measure(folder, files["titles"], n_texts, None) for n_texts in _N_TEXTS]
+        by_length = [
+            _measure(folder, files["long"], _N_TOKENS // length, length)
+            for length in _LENGTHS
+            if length <= window
+        ]
+    record = GrowthRecord(
+        model=folder.name,
+        by_number=by_number,
+        by_length=by_length,
+        machine=describe_machine(),
+        versions=package_versions(),
+        commit=code_commit(),
+    )
+    Path(output).mkdir(parents=True, exist_ok=True)
+    write_json(Path(output) / "bench-growth.json", json_ready(asdict(record)))
+    return record
+
+
+def _measure(folder: Path, texts: Path, n_texts: int, max_seq_length: int | None) -> Point:
+    command = [sys.executable, "-c", _ENCODE, str(folder), str(texts), str(n_texts), str(max_seq_length or 0)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    measured = json.loads(done.stdout)
+    report("texts", n_texts)
+    return Point(n_texts, max_seq_length, **measured)
+
+
+def to_markdown(record: GrowthRecord) -> str:
+    """Seconds a text and memory at every point."""
+    lines = [["", "texts", "seconds", "ms/text", "resident before, MB", "peak MB"], ["---", *["--:"] * 5]]
+    for point in (*record.by_number, *record.by_length):
+        what = "titles" if point.max_seq_length is None else f"{point.max_seq_length} tokens"
+        figures = (
+            f"{point.n_texts:,}",
+            f"{point.seconds:.1f}",
+            f"{1000 * point.seconds / point.n_texts:.2f}",
+            f"{point.before_bytes / 1e6:.0f}",
+            f"{point.peak_bytes / 1e6:.0f}",
+        )
+        lines.append([what, *figures])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
