@@ -35,14 +35,22 @@ fix: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-dev $(VENV)-bench/.installed
 	$(BIN)/pubvec bench parse $(firstword $(PUBMED)) -o results/
 	$(BIN)/pubvec bench pairs $(WORK)/articles $(EVAL) -o results/ -n 3
-	$(BIN)/pubvec bench encode $(WORK)/small $(WORK)/pairs/dev.parquet:positive -o results/
+	$(BIN)/pubvec bench encoder $(WORK)/small $(WORK)/articles -o results/ --python $(VENV)-bench/bin/python
+	$(BIN)/pubvec bench growth $(WORK)/small $(WORK)/articles -o results/
 	$(BIN)/pubvec bench import -o results/
 
+# Others' encoders, which want older versions of libraries that ours shares with them.
+$(VENV)-bench/.installed:
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet $(TORCH_OPTIONS) "$(TORCH)"
+	$(VENV)-bench/bin/python -m pip install --quiet "sentence-transformers[onnx,openvino]" fastembed "model2vec[distill]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist work
+	rm -rf $(VENV) $(VENV)-bench build dist work
 
 $(VENV)/.torch:
 	$(PYTHON) -m venv $(VENV)

@@ -1,6 +1,7 @@
-"""Generate `docs/cli.md` and the figures in `README.md`: `python docs/generate.py [--check]`.
+"""Generate `docs/cli.md`, `results/README.md` and the figures in `README.md`: `python docs/generate.py [--check]`.
 
-The command line's page comes from `--help`, the README's tables from the JSON files in `results/`.
+The command line's page comes from `--help`, tables and plots from the JSON files in `results/`. Plots are drawn
+without `--check` only: their bytes depend on the plotting library's version.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 CLI = ROOT / "docs" / "cli.md"
 README = ROOT / "README.md"
 RESULTS = ROOT / "results"
+BENCHES = RESULTS / "README.md"
 
 
 def iter_verbs() -> Iterator[tuple[str, Any]]:
@@ -56,7 +59,8 @@ def render_readme() -> str:
     text = README.read_text()
     report = read("run-small")
     blocks = {"sentence": sentence(report), "run": run_tables(report)}
-    blocks |= {f"bench-{name}": bench_table(read(f"bench-{name}")) for name in ("parse", "pairs", "encode")}
+    blocks |= {f"bench-{name}": bench_table(read(f"bench-{name}")) for name in ("parse", "pairs")}
+    blocks["bench-encoder"] = encoder_summary()
     for name, block in blocks.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text, n_found = re.subn(pattern, lambda m, b=block: m[1] + b + m[2], text, flags=re.DOTALL)
@@ -94,6 +98,71 @@ def run_tables(report: Any) -> str:
     )
 
 
+def encoder_summary() -> str:
+    """The figures of the encoder bench that its targets name."""
+    from pubvec.evaluation.encoder_record import REFERENCE, percentile_ms, ratio, read_record, share_of_peak
+
+    record = read_record(RESULTS / "bench-encoder.json")
+    theirs = record.contenders[REFERENCE]
+    lines = [
+        f"Times as fast as sentence-transformers' default, medians of {record.n_rounds} interleaved rounds; "
+        f"{record.machine['processor']}, {record.machine['n_cores']} cores:",
+        "",
+        "| | abstracts | titles | one query (p50) | start to first vector | peak memory | share of fp32 peak | cosine |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, ours in record.contenders.items():
+        if ours.error is not None or name == "model2vec":
+            continue
+        rates = (f"{ratio(record, name, texts, 'all'):.1f}" for texts in ("abstracts", "titles"))
+        query = percentile_ms(ours, 50)
+        start = median(ours.start_s)
+        figures = (
+            *rates,
+            f"{percentile_ms(theirs, 50) / query:.1f} ({query:.1f} ms)",
+            f"{median(theirs.start_s) / start:.1f} ({start:.2f} s)",
+            f"{ours.peak_bytes / theirs.peak_bytes:.2f} ({ours.peak_bytes / 1e6:,.0f} MB)",
+            f"{share_of_peak(record, name, 'abstracts'):.0%}",
+            f"{ours.cosine['mean']:.4f}",
+        )
+        lines.append(f"| {name} | {' | '.join(figures)} |")
+    return "\n".join(lines) + "\n"
+
+
+def render_benches() -> str:
+    """The page of the encoder benchmarks."""
+    from pubvec.evaluation import encoder_record, growth
+
+    encoder = encoder_record.read_record(RESULTS / "bench-encoder.json")
+    grown = growth.read_record(RESULTS / "bench-growth.json")
+    texts = "; ".join(
+        f"{name}: {work['n_texts']:,} texts, {work['n_tokens']:,} tokens"
+        for name, work in encoder.texts.items()
+    )
+    peak = median(encoder.peak_flop_per_s) / 1e9
+    return (
+        "# Results\n\nGenerated from the JSON files beside it by `make docs`; how each figure is measured is in "
+        "[docs/evaluation.md](../docs/evaluation.md).\n\n## Encoders\n\n"
+        f"{machine_line(encoder)} {texts}. Medians of {encoder.n_rounds} rounds; in bold, times the figure of "
+        f"sentence-transformers' default. Matrix-product peak: {peak:.0f} GFLOP/s.\n\n"
+        f"{encoder_record.to_markdown(encoder)}\n![tokens a second](bench-encoder.png)\n\n## Growth\n\n"
+        f"{machine_line(grown)} int8, each line a fresh process.\n\n"
+        f"{growth.to_markdown(grown)}\n![time and memory](bench-growth.png)\n"
+    )
+
+
+def machine_line(record: Any) -> str:
+    return f"{record.machine['processor']}, {record.machine['n_cores']} cores."
+
+
+def draw_plots() -> None:
+    from pubvec.evaluation import encoder_record, growth, plots
+
+    encoder = encoder_record.read_record(RESULTS / "bench-encoder.json")
+    plots.plot_encoder(encoder, RESULTS / "bench-encoder.png")
+    plots.plot_growth(growth.read_record(RESULTS / "bench-growth.json"), RESULTS / "bench-growth.png")
+
+
 def bench_table(record: Any) -> str:
     """A benchmark's medians, with its inputs and machine."""
     from pubvec.evaluation.speed import BenchRecord, Timing, to_markdown
@@ -108,13 +177,15 @@ def bench_table(record: Any) -> str:
 
 def main() -> None:
     is_current = True
-    for page, render in ((CLI, render_cli), (README, render_readme)):
+    for page, render in ((CLI, render_cli), (README, render_readme), (BENCHES, render_benches)):
         text = render()
         if "--check" not in sys.argv:
             page.write_text(text)
         elif not page.exists() or page.read_text() != text:
             print(f"{page.name} is out of date: run `make docs`", file=sys.stderr)
             is_current = False
+    if "--check" not in sys.argv:
+        draw_plots()
     sys.exit(not is_current)
 
 

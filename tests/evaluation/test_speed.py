@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from evaluation_world import write_parquet
 
 from pubvec.errors import ConfigError, InputError, PubvecError
+from pubvec.evaluation.bench import bench
 from pubvec.evaluation.benches import OUTPUT, Bench, bench_parse
 from pubvec.evaluation.machine import describe_machine
-from pubvec.evaluation.speed import bench, run_interleaved
+from pubvec.evaluation.speed import run_interleaved
 from pubvec.progress import listen
 
 MEGABYTE = 1 << 20
@@ -45,13 +45,6 @@ def test_commands_take_turns_with_an_output_of_their_own(tmp_path: Path) -> None
     assert reports[-1] == ("runs", 6, 6)
 
 
-def test_a_command_can_say_its_seconds() -> None:
-    code = """import json; print("talk"); print(json.dumps({"seconds": 12.5}))"""
-    (sample,) = run_interleaved(Bench({"a": python(code)}, {}), n_rounds=1)["a"]
-    assert sample.seconds == 12.5
-    assert 0 < sample.wall_s < 12
-
-
 @pytest.mark.parametrize(
     "code", ["raise SystemExit('the file is empty')", "import os; os.kill(os.getpid(), 9)"]
 )
@@ -63,14 +56,14 @@ def test_a_failing_command_ends_the_bench(code: str) -> None:
 
 
 def test_import_bench_writes_a_record(tmp_path: Path) -> None:
-    record = bench("import", output=tmp_path, n_rounds=2)
+    table = bench("import", output=tmp_path, n_rounds=2)
     written = json.loads((tmp_path / "bench-import.json").read_text())
     assert written["timings"]["import pubvec"]["command"] == "python -c 'import pubvec'".replace(
         "python", Path(sys.executable).name, 1
     )
     assert len(written["timings"]["pass"]["samples"]) == 2
-    assert written["speedups"] == record.speedups
-    assert 0 < record.speedups["pass"] < 2, "importing something is not faster than nothing"
+    assert 0 < written["speedups"]["pass"] < 2, "importing something is not faster than nothing"
+    assert f"pass: {written['speedups']['pass']:.2f}" in table
     assert written["machine"]["n_cores"] == describe_machine()["n_cores"]
 
 
@@ -89,9 +82,14 @@ def test_records_are_counted_as_the_parser_counts_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("request_", "error", "message"),
     [
-        (["swim"], ConfigError, "'swim' is not a benchmark: use one of parse, pairs, encode, import"),
+        (
+            ["swim"],
+            ConfigError,
+            "'swim' is not a benchmark: use one of parse, pairs, import, encoder, growth",
+        ),
         (["parse"], ConfigError, r"bench parse needs 1 inputs \(xml\), found 0"),
-        (["encode", "model"], ConfigError, r"needs 2 inputs \(model, texts\), found 1"),
+        (["encoder", "model"], ConfigError, r"needs 2 inputs \(model, articles\), found 1"),
+        (["growth"], ConfigError, r"needs 2 inputs \(model, articles\), found 0"),
         (["parse", "missing.xml"], InputError, r"missing\.xml does not exist"),
         (["pairs", "missing", "eval"], InputError, "missing is not a folder"),
     ],
@@ -111,12 +109,3 @@ def test_bad_files(tmp_path: Path) -> None:
         bench_parse(str(tmp_path / "b.xml"))
     with pytest.raises(ConfigError, match="n_rounds must be at least 1"):
         bench("import", output=tmp_path, n_rounds=0)
-
-
-def test_encode_needs_an_exported_model(tmp_path: Path) -> None:
-    texts = write_parquet(tmp_path / "texts.parquet", text=["one", "two"])
-    (tmp_path / "model").mkdir()
-    with pytest.raises(InputError, match="holds no ONNX graph: `pubvec export` makes it"):
-        bench("encode", tmp_path / "model", f"{texts}:text", output=tmp_path)
-    with pytest.raises(ConfigError, match="FILE:COLUMN"):
-        bench("encode", tmp_path / "model", "texts", output=tmp_path)

@@ -74,6 +74,9 @@ def bench(
         Path | None,
         typer.Option(help="Interpreter with libraries for `encoder` that this environment cannot hold."),
     ] = None,
+    contenders: Annotated[
+        list[str] | None, typer.Option("--contender", help="Of `encoder`; may be repeated; by default all.")
+    ] = None,
 ) -> None:
     """Measure speed and memory of whole processes, ours and others' in turn, into bench-NAME.json.
 
@@ -82,7 +85,9 @@ def bench(
     from pubvec.evaluation.bench import bench as stage
 
     with console().progress():
-        table = stage(name, *(inputs or []), output=output, n_rounds=rounds, python=python)
+        table = stage(
+            name, *(inputs or []), output=output, n_rounds=rounds, python=python, contenders=contenders or ()
+        )
     print(table, end="")
 
 

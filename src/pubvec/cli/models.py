@@ -97,6 +97,9 @@ def encode(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
     model: Annotated[str, typer.Option("--model", "-m", help="Bi-encoder: a name or a folder.")] = "minilm",
+    n_threads: Annotated[
+        int | None, typer.Option(min=1, help="By default every core that the process may use.")
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
     *,
@@ -109,5 +112,5 @@ def encode(
     from pubvec.encoder.vectors import encode as stage
 
     with console().progress():
-        manifest = stage(source, model, output, config=config, force=force)
+        manifest = stage(source, model, output, config=config, n_threads=n_threads, force=force)
     console().say_done(f"{output}", manifest, as_json=as_json)

@@ -25,7 +25,7 @@ SENTENCE_OUTPUT = "sentence_embedding"
 """Output of a graph that does its own pooling, ours among them."""
 TOKENS_PER_BATCH = 512
 """Activations of a batch stay in a core's cache: 4,096 tokens a batch are a fifth slower."""
-MIN_TOKENS_PER_BATCH = 256
+MIN_TOKENS_PER_BATCH = 64
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 _SLOWER = ["SkipLayerNormFusion", "BiasGeluFusion"]
 """Fusions that onnxruntime makes when it loads a graph, and whose operators are two to three times as slow on a

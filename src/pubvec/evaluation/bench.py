@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pubvec.errors import ConfigError
@@ -14,7 +15,12 @@ NAMES = (*BENCHES, "encoder", "growth")
 
 
 def bench(
-    name: str, *inputs: str | Path, output: Path | str, n_rounds: int = 5, python: Path | None = None
+    name: str,
+    *inputs: str | Path,
+    output: Path | str,
+    n_rounds: int = 5,
+    python: Path | None = None,
+    contenders: Sequence[str] = (),
 ) -> str:
     """Run the benchmark `name`, write `output/bench-NAME.json`, and return its table in Markdown.
 
@@ -25,6 +31,7 @@ def bench(
         output: the `results/` folder.
         n_rounds: runs of each command; of `encoder`, parts into which the texts are divided.
         python: see `bench_encoder`.
+        contenders: see `bench_encoder`.
 
     Raises:
         ConfigError: no such benchmark, another number of inputs, or a system without `wait4` (Windows).
@@ -42,5 +49,7 @@ def bench(
     model, articles = map(str, inputs)
     if name == "growth":
         return growth.to_markdown(growth.bench_growth(model, articles, output=Path(output)))
-    record = bench_encoder(model, articles, output=Path(output), n_rounds=n_rounds, python=python)
+    record = bench_encoder(
+        model, articles, output=Path(output), n_rounds=n_rounds, python=python, contenders=contenders
+    )
     return to_markdown(record)

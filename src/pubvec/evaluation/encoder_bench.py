@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pubvec.collection import Collection
 from pubvec.encoder.base import load
 from pubvec.encoder.forms import scale_to_unit
 from pubvec.encoder.models import resolve
-from pubvec.errors import InputError, PubvecError
+from pubvec.errors import ConfigError, InputError, PubvecError
 from pubvec.evaluation.contenders import CONTENDERS, PREPARATIONS
 from pubvec.evaluation.encoder_record import REFERENCE, Contender, EncoderRecord
 from pubvec.evaluation.machine import code_commit, describe_machine
@@ -44,9 +44,15 @@ _SEEDS = range(5)
 
 
 def bench_encoder(
-    model: str, articles: str, *, output: Path, n_rounds: int = 5, python: Path | None = None
+    model: str,
+    articles: str,
+    *,
+    output: Path,
+    n_rounds: int = 5,
+    python: Path | None = None,
+    contenders: Sequence[str] = (),
 ) -> EncoderRecord:
-    """Measure every contender that is installed, and write `output/bench-encoder.json`.
+    """Measure the contenders that are installed, and write `output/bench-encoder.json`.
 
     Args:
         model: an exported model.
@@ -55,14 +61,21 @@ def bench_encoder(
         n_rounds: into which the texts are divided.
         python: interpreter of an environment for other contenders than our own, with libraries that do not agree with
             ours on versions. None: this one.
+        contenders: empty: all. With fewer processes in memory, single queries are faster: idle ones keep threads awake.
 
     Raises:
+        ConfigError: an unknown contender, or sentence-transformers' default, which ratios are to, is not among them.
         InputError: the model is not exported, or there are too few articles.
     """
     folder = resolve(model)
+    names = tuple(contenders) or tuple(CONTENDERS)
+    if REFERENCE not in names or not set(names) <= set(CONTENDERS):
+        raise ConfigError(
+            f"contenders are {REFERENCE} and others of {', '.join(CONTENDERS)}; found {', '.join(names)}"
+        )
     sets = draw_texts(folder, articles)
     with tempfile.TemporaryDirectory(prefix="pubvec-bench-") as scratch:
-        run = _Run(folder, sets, Path(scratch), n_rounds, python)
+        run = _Run(folder, names, sets, Path(scratch), n_rounds, python)
         run.measure()
     record = EncoderRecord(
         model=folder.name,
@@ -110,23 +123,29 @@ class _Run:
     """The processes, and what they said."""
 
     def __init__(
-        self, folder: Path, sets: Mapping[str, list[str]], scratch: Path, n_rounds: int, python: Path | None
+        self,
+        folder: Path,
+        names: Sequence[str],
+        sets: Mapping[str, list[str]],
+        scratch: Path,
+        n_rounds: int,
+        python: Path | None,
     ) -> None:
-        self.found = {name: Contender() for name in CONTENDERS}
+        self.found = {name: Contender() for name in names}
         self.peaks: list[float] = []
         self._folder = folder
         self._sizes = {name: len(texts) for name, texts in sets.items()}
         self._scratch = scratch
         self._n_rounds = n_rounds
         self._pythons = [sys.executable, *([str(python)] if python else [])]
-        self._interpreters = dict.fromkeys(CONTENDERS, sys.executable)
+        self._interpreters = dict.fromkeys(names, sys.executable)
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._n_done = 0
         for name, texts in sets.items():
             (scratch / f"{name}.json").write_text(json.dumps(texts), encoding="utf-8")
 
     def measure(self) -> None:
-        for name in CONTENDERS:
+        for name in self.found:
             for python in self._pythons:  # ours first
                 self._interpreters[name] = python
                 if self._prepare(name) and self._start(name, is_kept=False):

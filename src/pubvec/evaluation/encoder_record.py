@@ -59,9 +59,9 @@ def read_record(path: Path) -> EncoderRecord:
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        contenders = {name: Contender(**contender) for name, contender in raw.pop("contenders").items()}
+        contenders = {name: Contender(**entry) for name, entry in raw.pop("contenders").items()}
         return EncoderRecord(contenders=contenders, **raw)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} is no result of `pubvec bench encoder` ({error})") from error
 
 

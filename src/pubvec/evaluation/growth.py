@@ -13,6 +13,7 @@ from typing import Any
 
 from pubvec.encoder.base import load
 from pubvec.encoder.models import resolve
+from pubvec.errors import InputError
 from pubvec.evaluation.encoder_bench import draw_texts
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import json_ready, package_versions, write_json
@@ -105,6 +106,21 @@ def bench_growth(model: str, articles: str, *, output: Path) -> GrowthRecord:
     Path(output).mkdir(parents=True, exist_ok=True)
     write_json(Path(output) / "bench-growth.json", json_ready(asdict(record)))
     return record
+
+
+def read_record(path: Path) -> GrowthRecord:
+    """Read what `bench growth` wrote.
+
+    Raises:
+        InputError: the file is missing or of another kind.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("by_number", "by_length"):
+            raw[key] = [Point(**point) for point in raw[key]]
+        return GrowthRecord(**raw)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path} is no result of `pubvec bench growth` ({error})") from error
 
 
 def _measure(folder: Path, texts: Path, n_texts: int, max_seq_length: int | None) -> Point:

@@ -148,15 +148,13 @@ class Int8Graph(EncoderGraph):
     def project_down(self, site: str, x: str, linear: Linear) -> str:
         """Quantize `x` within a range for each token."""
         n_levels = _LEVELS - _ZERO_AFTER_GELU
-        least = np.float32(_SMALLEST_GELU / _ZERO_AFTER_GELU)
-        largest = self.add("ReduceMax", x, axes=[-1], keepdims=1)
-        step = self.add("Mul", largest, self.constant("step", np.float32(1 / n_levels)))
-        step = self.add("Max", step, self.constant("least_step", least))
-        one = self.constant("unit", np.float32(1))
+        least = self.constant("least_reach", np.float32(_SMALLEST_GELU / _ZERO_AFTER_GELU * n_levels))
+        reach = self.add("Max", self.add("ReduceMax", x, axes=[-1], keepdims=1), least)
+        scale = self.constant("scale_after_gelu", np.float32(1 / n_levels))
         zero = self.constant("zero_after_gelu", np.uint8(_ZERO_AFTER_GELU))
-        levels = self.add("QuantizeLinear", self.add("Div", x, step), one, zero)
-        product = self._multiply(f"{site}.weight.0", levels, (one, zero), linear.weight)
-        return self.add_constant(self.add("Mul", product, step), f"{site}.bias.0", linear.bias)
+        levels = self.add("QuantizeLinear", self.add("Div", x, reach), scale, zero)
+        product = self._multiply(f"{site}.weight.0", levels, (scale, zero), linear.weight)
+        return self.add_constant(self.add("Mul", product, reach), f"{site}.bias.0", linear.bias)
 
     def _multiply(
         self, name: str, levels: str, range_: tuple[str, str], weight: FloatArray, bias: str = ""
