@@ -39,6 +39,8 @@ bench: $(VENV)/.installed-dev $(VENV)-bench/.installed
 	$(BIN)/pubvec bench parse $(firstword $(PUBMED)) -o results/
 	$(BIN)/pubvec bench pairs $(WORK)/articles $(EVAL) -o results/ -n 3
 	$(BIN)/pubvec bench encoder $(WORK)/small $(WORK)/articles -o results/ --python $(VENV)-bench/bin/python
+	$(BIN)/pubvec bench encoder $(WORK)/small $(WORK)/articles -o results/ --contender "pubvec int8" \
+		--contender "pubvec fp32" --contender sentence-transformers
 	$(BIN)/pubvec bench growth $(WORK)/small $(WORK)/articles -o results/
 	$(BIN)/pubvec bench import -o results/
 

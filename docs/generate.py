@@ -131,24 +131,32 @@ def encoder_summary() -> str:
 
 def render_benches() -> str:
     """The page of the encoder benchmarks."""
-    from pubvec.evaluation import encoder_record, growth
+    from pubvec.evaluation import growth
+    from pubvec.evaluation.encoder_record import read_record
 
-    encoder = encoder_record.read_record(RESULTS / "bench-encoder.json")
+    everyone, few = (read_record(RESULTS / f"bench-encoder{suffix}.json") for suffix in ("", "-few"))
     grown = growth.read_record(RESULTS / "bench-growth.json")
-    texts = "; ".join(
-        f"{name}: {work['n_texts']:,} texts, {work['n_tokens']:,} tokens"
-        for name, work in encoder.texts.items()
-    )
-    peak = median(encoder.peak_flop_per_s) / 1e9
     return (
         "# Results\n\nGenerated from the JSON files beside it by `make docs`; how each figure is measured is in "
-        "[docs/evaluation.md](../docs/evaluation.md).\n\n## Encoders\n\n"
-        f"{machine_line(encoder)} {texts}. Medians of {encoder.n_rounds} rounds; in bold, times the figure of "
-        f"sentence-transformers' default. Matrix-product peak: {peak:.0f} GFLOP/s.\n\n"
-        f"{encoder_record.to_markdown(encoder)}\n![tokens a second](bench-encoder.png)\n\n## Growth\n\n"
+        "[docs/evaluation.md](../docs/evaluation.md). In bold: times the figure of sentence-transformers' default.\n\n"
+        f"## Encoders\n\n{encoder_section(everyone)}\n![tokens a second](bench-encoder.png)\n\n"
+        "## Three of them alone\n\nNine processes wait in memory while the tenth is measured above; here two. "
+        f"Single queries and small calls feel the difference.\n\n{encoder_section(few)}\n## Growth\n\n"
         f"{machine_line(grown)} int8, each line a fresh process.\n\n"
         f"{growth.to_markdown(grown)}\n![time and memory](bench-growth.png)\n"
     )
+
+
+def encoder_section(record: Any) -> str:
+    from pubvec.evaluation.encoder_record import to_markdown
+
+    texts = "; ".join(
+        f"{name}: {work['n_texts']:,} texts, {work['n_tokens']:,} tokens"
+        for name, work in record.texts.items()
+    )
+    peak = median(record.peak_flop_per_s) / 1e9
+    head = f"{machine_line(record)} {texts}. Medians of {record.n_rounds} rounds, commit {record.commit}."
+    return f"{head} Matrix-product peak: {peak:.0f} GFLOP/s.\n\n{to_markdown(record)}"
 
 
 def machine_line(record: Any) -> str:

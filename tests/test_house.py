@@ -40,11 +40,13 @@ ARROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": {"version", "encoder"},
 }
+CONTENDERS = "evaluation/contenders.py"
+"""Runs other libraries beside ours, each in a process of its own."""
 ADDRESSES = {
     "lxml": {"corpus/medline.py"},
-    "torch": {"training/", "encoder/torch_encoder.py"},
-    "sentence_transformers": {"training/", "encoder/torch_encoder.py"},
-    "transformers": {"training/", "encoder/torch_encoder.py"},
+    "torch": {"training/", "encoder/torch_encoder.py", CONTENDERS},
+    "sentence_transformers": {"training/", "encoder/torch_encoder.py", CONTENDERS},
+    "transformers": {"training/", "encoder/torch_encoder.py", CONTENDERS},
     "datasets": {"training/"},
     "accelerate": {"training/"},
     "onnxruntime": {"encoder/onnx_encoder.py", "export/quantize.py"},
@@ -53,6 +55,9 @@ ADDRESSES = {
     "bm25s": {"pairs/negatives.py"},
     "typer": {"cli/"},
     "rich": {"cli/", "progress.py"},
+    "matplotlib": {"evaluation/plots.py"},
+    "fastembed": {CONTENDERS},
+    "model2vec": {CONTENDERS},
     "txtai": {"search/txtai.py"},
     "ray": {"scale/"},
     "fastapi": {"serve/"},

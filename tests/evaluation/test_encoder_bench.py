@@ -13,7 +13,7 @@ from makers_records import make_article
 from pubvec.collection import DELETED
 from pubvec.encoder import load
 from pubvec.errors import ConfigError, InputError
-from pubvec.evaluation import contenders, encoder_bench, growth
+from pubvec.evaluation import bench_texts, contenders, encoder_bench, growth
 from pubvec.evaluation.encoder_record import percentile_ms, ratio, read_record, share_of_peak, to_markdown
 from pubvec.evaluation.peak import count_work, measure_peak
 from pubvec.evaluation.plots import plot_encoder, plot_growth
@@ -48,8 +48,7 @@ def articles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder_bench, "_SIZES", {"titles": 20, "abstracts": 20, "long": 4})
-    monkeypatch.setattr(encoder_bench, "_LONG_TOKENS", 64)
+    monkeypatch.setattr(bench_texts, "_SIZES", {"titles": 20, "abstracts": 20, "long": 4})
     monkeypatch.setattr(encoder_bench, "_N_BATCHED", 4)
     monkeypatch.setattr(encoder_bench, "_N_QUERIES", 4)
 
@@ -60,7 +59,7 @@ def test_record(model: Path, articles: Path, tmp_path: Path) -> None:
     made = encoder_bench.bench_encoder(
         str(model), str(articles), output=tmp_path, n_rounds=2, contenders=names
     )
-    record = read_record(tmp_path / "bench-encoder.json")
+    record = read_record(tmp_path / "bench-encoder-few.json")
     assert record.contenders == made.contenders
     fp32, int8, theirs, static = (record.contenders[name] for name in names[1:2] + names[:1] + names[2:])
     assert fp32.cosine["min"] > 0.99999
@@ -84,13 +83,13 @@ def test_record(model: Path, articles: Path, tmp_path: Path) -> None:
 def test_texts_are_those_of_articles_with_abstracts(
     model: Path, articles: Path, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sets = encoder_bench.draw_texts(model, str(articles))
+    sets = bench_texts.draw_texts(str(articles))
     assert {name: len(texts) for name, texts in sets.items()} == {"titles": 20, "abstracts": 20, "long": 4}
-    assert sets == encoder_bench.draw_texts(model, str(articles))
+    assert sets == bench_texts.draw_texts(str(articles))
     assert {len(ids) for ids in load(model).tokenize(sets["long"])} == {64}
-    monkeypatch.setattr(encoder_bench, "_SIZES", {"titles": 20, "abstracts": 60, "long": 4})
+    monkeypatch.setattr(bench_texts, "_SIZES", {"titles": 20, "abstracts": 60, "long": 4})
     with pytest.raises(InputError, match="has 60 articles with abstracts: this bench needs 68"):
-        encoder_bench.draw_texts(model, str(articles))
+        bench_texts.draw_texts(str(articles))
 
 
 @pytest.mark.parametrize("names", [("pubvec int8",), ("sentence-transformers", "word2vec")])

@@ -84,8 +84,9 @@ class Batcher:
         is_lowercased: bool = False,
     ) -> None:
         tokenizer.no_padding()
-        tokenizer.enable_truncation(max_seq_length)
+        tokenizer.no_truncation()
         self._tokenizer = tokenizer
+        self._n_last = _count_last_special(tokenizer)
         self._max_seq_length = max_seq_length
         self._tokens_per_batch = tokens_per_batch
         self._min_tokens_per_batch = min_tokens_per_batch or tokens_per_batch
@@ -110,13 +111,12 @@ class Batcher:
         if isinstance(texts, str | bytes):
             raise InputError("expected a list of texts, found one text: write encode([text])")
         stream, waiting = _check(texts), None
-        n_texts, truncated = 0, _Truncated(self._max_seq_length, show_truncated)
+        truncated = _Truncated(self._max_seq_length, is_shown=show_truncated)
         try:
             while chunk := list(islice(stream, CHUNK_SIZE)):
-                encodings = self._tokenize(chunk)
-                truncated.count(encodings, n_texts)
-                n_texts += len(chunk)
-                batches = list(self._iter_batches(encodings))
+                ids = self._tokenize(chunk, truncated)
+                truncated.n_before += len(chunk)
+                batches = list(self._iter_batches(ids))
                 if len(batches) == 1 and waiting is None and len(chunk) < CHUNK_SIZE:
                     yield _place(batches[0].rows, compute.alone(*batches[0][1:]))
                     break
@@ -130,13 +130,23 @@ class Batcher:
         finally:
             for _, future in waiting.batches if waiting is not None else ():
                 future.cancel()
-        truncated.warn(n_texts)
+        truncated.warn()
 
     def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
         """Token ids of `texts`, special ones included, cut at `max_seq_length`."""
-        return [encoding.ids for encoding in self._tokenize(list(_check(texts)))]
+        return self._tokenize(list(_check(texts)), _Truncated(self._max_seq_length, is_shown=False))
 
-    def _tokenize(self, texts: Sequence[str]) -> list[Encoding]:
+    def _tokenize(self, texts: Sequence[str], truncated: _Truncated) -> list[list[int]]:
+        """Token ids; a text with too many keeps the first, and the special ones at its end."""
+        ids = [encoding.ids for encoding in self._run_tokenizer(texts)]
+        limit, n_last = self._max_seq_length, self._n_last
+        for number, tokens in enumerate(ids):
+            if len(tokens) > limit:
+                truncated.count(number, len(tokens))
+                ids[number] = tokens[: limit - n_last] + tokens[len(tokens) - n_last :]
+        return ids
+
+    def _run_tokenizer(self, texts: Sequence[str]) -> list[Encoding]:
         prepared = [self._prompt + (text.lower() if self._is_lowercased else text) for text in texts]
         try:
             return self._tokenizer.encode_batch_fast(prepared)
@@ -146,9 +156,8 @@ class Batcher:
                 [text.encode("utf-8", "replace").decode("utf-8") for text in prepared]
             )
 
-    def _iter_batches(self, encodings: Sequence[Encoding]) -> Iterator[Batch]:
+    def _iter_batches(self, ids: Sequence[list[int]]) -> Iterator[Batch]:
         """Longest first, so that memory is at its peak, and fails if it must, at the start."""
-        ids = [encoding.ids for encoding in encodings]
         lengths = np.array([len(tokens) for tokens in ids])
         order = np.argsort(-lengths, kind="stable")
         start = 0
@@ -169,30 +178,34 @@ class Batcher:
 class _Truncated:
     """Counts the texts that were cut, and says so once."""
 
-    def __init__(self, max_seq_length: int, is_shown: bool) -> None:
+    def __init__(self, max_seq_length: int, *, is_shown: bool) -> None:
         self._max_seq_length = max_seq_length
         self._is_shown = is_shown
+        self.n_before = 0
+        """Texts of earlier chunks."""
         self._n_truncated = 0
         self._shown: list[str] = []
 
-    def count(self, encodings: Sequence[Encoding], start: int) -> None:
-        for number, encoding in enumerate(encodings, start):
-            if encoding.overflowing:
-                self._n_truncated += 1
-                if self._is_shown and len(self._shown) < _N_SHOWN:
-                    n_special = sum(encoding.special_tokens_mask)
-                    parts = [encoding, *encoding.overflowing]
-                    n_tokens = sum(len(part.ids) - n_special for part in parts) + n_special
-                    self._shown.append(f"text {number} ({n_tokens:,} tokens)")
+    def count(self, number: int, n_tokens: int) -> None:
+        """Text `number` of the chunk had so many tokens, the special ones included."""
+        self._n_truncated += 1
+        if self._is_shown and len(self._shown) < _N_SHOWN:
+            self._shown.append(f"text {self.n_before + number} ({n_tokens:,} tokens)")
 
-    def warn(self, n_texts: int) -> None:
+    def warn(self) -> None:
         if self._n_truncated:
             more = [f"{self._n_truncated - _N_SHOWN} more"] if self._n_truncated > _N_SHOWN else []
             which = f": {', '.join([*self._shown, *more])}" if self._shown else ""
             logger.warning(
                 "%d of %d texts were cut at %d tokens%s",
-                *(self._n_truncated, n_texts, self._max_seq_length, which),
+                *(self._n_truncated, self.n_before, self._max_seq_length, which),
             )
+
+
+def _count_last_special(tokenizer: Tokenizer) -> int:
+    """Special tokens that the tokenizer puts after a text."""
+    is_special = tokenizer.encode("a").special_tokens_mask
+    return is_special[::-1].index(0) if 0 in is_special else 0
 
 
 def _gather(chunk: Chunk, dim: int) -> FloatArray:

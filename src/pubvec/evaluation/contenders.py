@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 Encode = Callable[[list[str]], Any]
 Prepare = Callable[[str, str], None]
@@ -211,13 +211,12 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # libraries print, too
     encode = CONTENDERS[name](folder)
     encode(["first vector"])
-    print(json.dumps({"ready": True}), file=answers, flush=True)
+    _say(answers, {"ready": True})
     texts: dict[str, list[str]] = {}
     for line in sys.stdin:
         request = json.loads(line)
         if "installed" in request:
-            answer = {"installed_bytes": installed_bytes(PACKAGES.get(name, name))}
-            print(json.dumps(answer), file=answers, flush=True)
+            _say(answers, {"installed_bytes": installed_bytes(PACKAGES.get(name, name))})
             continue
         file = request["file"]
         if file not in texts:
@@ -232,7 +231,12 @@ def main() -> None:
             import numpy as np
 
             np.save(request["save"], np.concatenate([np.asarray(part, np.float32) for part in vectors]))
-        print(json.dumps({"calls": calls, "peak_bytes": peak_bytes()}), file=answers, flush=True)
+        _say(answers, {"calls": calls, "peak_bytes": peak_bytes()})
+
+
+def _say(answers: TextIO, answer: Any) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
 
 
 if __name__ == "__main__":

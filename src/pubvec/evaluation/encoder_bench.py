@@ -8,7 +8,6 @@ numpy's matrix products, on all cores.
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
 import tempfile
@@ -20,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from pubvec.collection import Collection
-from pubvec.encoder.base import load
 from pubvec.encoder.forms import scale_to_unit
 from pubvec.encoder.models import resolve
-from pubvec.errors import ConfigError, InputError, PubvecError
+from pubvec.errors import ConfigError, PubvecError
+from pubvec.evaluation.bench_texts import draw_texts
 from pubvec.evaluation.contenders import CONTENDERS, PREPARATIONS
 from pubvec.evaluation.encoder_record import REFERENCE, Contender, EncoderRecord
 from pubvec.evaluation.machine import code_commit, describe_machine
@@ -34,12 +32,10 @@ from pubvec.files import json_ready, package_versions, write_json
 from pubvec.progress import report
 
 _SCRIPT = str(Path(__file__).with_name("contenders.py"))
-_SIZES = {"titles": 1000, "abstracts": 1000, "long": 200}
 _BATCHES = (1, 8, 64)
 _N_BATCHED = 128
 """Texts, of titles and of abstracts, that are encoded in small batches."""
 _N_QUERIES = 200
-_LONG_TOKENS = 512
 _SEEDS = range(5)
 
 
@@ -52,7 +48,7 @@ def bench_encoder(
     python: Path | None = None,
     contenders: Sequence[str] = (),
 ) -> EncoderRecord:
-    """Measure the contenders that are installed, and write `output/bench-encoder.json`.
+    """Measure the contenders that are installed, and write `bench-encoder.json`.
 
     Args:
         model: an exported model.
@@ -61,7 +57,7 @@ def bench_encoder(
         n_rounds: into which the texts are divided.
         python: interpreter of an environment for other contenders than our own, with libraries that do not agree with
             ours on versions. None: this one.
-        contenders: empty: all. With fewer processes in memory, single queries are faster: idle ones keep threads awake.
+        contenders: empty: all. Else `bench-encoder-few.json` is written.
 
     Raises:
         ConfigError: an unknown contender, or sentence-transformers' default, which ratios are to, is not among them.
@@ -73,7 +69,7 @@ def bench_encoder(
         raise ConfigError(
             f"contenders are {REFERENCE} and others of {', '.join(CONTENDERS)}; found {', '.join(names)}"
         )
-    sets = draw_texts(folder, articles)
+    sets = draw_texts(articles)
     with tempfile.TemporaryDirectory(prefix="pubvec-bench-") as scratch:
         run = _Run(folder, names, sets, Path(scratch), n_rounds, python)
         run.measure()
@@ -88,35 +84,9 @@ def bench_encoder(
         commit=code_commit(),
     )
     Path(output).mkdir(parents=True, exist_ok=True)
-    write_json(Path(output) / "bench-encoder.json", json_ready(asdict(record)))
+    name = "bench-encoder-few.json" if contenders else "bench-encoder.json"
+    write_json(Path(output) / name, json_ready(asdict(record)))
     return record
-
-
-def draw_texts(folder: Path, articles: str) -> dict[str, list[str]]:
-    """Titles and abstracts of the same random articles, and texts that fill the model's window."""
-    titles, abstracts = [], []
-    for table in Collection(articles).iter_tables(["title", "abstract"]):
-        for title, abstract in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            if title and abstract:
-                titles.append(title)
-                abstracts.append(abstract)
-    n_articles = _SIZES["abstracts"] + 2 * _SIZES["long"]
-    if len(titles) < n_articles:
-        raise InputError(
-            f"{articles} has {len(titles)} articles with abstracts: this bench needs {n_articles}"
-        )
-    chosen = random.Random(0).sample(range(len(titles)), n_articles)  # noqa: S311
-    rest = [abstracts[i] for i in chosen[_SIZES["abstracts"] :]]
-    joined = [" ".join(rest[i :: _SIZES["long"]]) for i in range(_SIZES["long"])]
-    encoder = load(folder, backend="onnx")
-    long = [" ".join([text] * 4) for text in joined]
-    n_full = sum(len(ids) == min(_LONG_TOKENS, encoder.max_seq_length) for ids in encoder.tokenize(long))
-    assert n_full > len(long) * 0.9
-    return {
-        "titles": [titles[i] for i in chosen[: _SIZES["titles"]]],
-        "abstracts": [abstracts[i] for i in chosen[: _SIZES["abstracts"]]],
-        "long": long,
-    }
 
 
 class _Run:

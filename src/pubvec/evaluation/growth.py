@@ -14,7 +14,7 @@ from typing import Any
 from pubvec.encoder.base import load
 from pubvec.encoder.models import resolve
 from pubvec.errors import InputError
-from pubvec.evaluation.encoder_bench import draw_texts
+from pubvec.evaluation.bench_texts import draw_texts
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import json_ready, package_versions, write_json
 from pubvec.progress import report
@@ -31,6 +31,8 @@ import pubvec
 
 folder, file, n_texts, max_seq_length = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 texts = json.loads(Path(file).read_text())
+if max_seq_length:  # a word is a token or more
+    texts = [" ".join(text.split()[:max_seq_length]) for text in texts]
 encoder = pubvec.load(folder, backend="onnx", max_seq_length=max_seq_length or None)
 encoder.encode(texts[:64])
 
@@ -83,7 +85,7 @@ def bench_growth(model: str, articles: str, *, output: Path) -> GrowthRecord:
         output: the `results/` folder.
     """
     folder = resolve(model)
-    sets = draw_texts(folder, articles)
+    sets = draw_texts(articles)
     window = load(folder, backend="onnx").max_seq_length
     with tempfile.TemporaryDirectory(prefix="pubvec-bench-") as scratch:
         files = {name: Path(scratch) / f"{name}.json" for name in sets}
