@@ -107,7 +107,8 @@ def model2vec(folder: str) -> Encode:
     """A static model, a sum of word vectors, distilled from the same folder with the defaults."""
     from model2vec import StaticModel
 
-    return StaticModel.from_pretrained(folder).encode
+    encode: Encode = StaticModel.from_pretrained(folder).encode
+    return encode
 
 
 def _prepare_backend(backend: str) -> Prepare:
