@@ -125,6 +125,18 @@ def test_default_prompt_is_put_before_every_text(exported_model: Path, tmp_path:
         np.testing.assert_allclose(prompted, plain, atol=1e-5)
 
 
+def test_live_model_may_change_between_calls(tiny_model: Path) -> None:
+    encoder = TorchEncoder(SentenceTransformer(str(tiny_model), device="cpu"), name="student")
+    long = encoder.encode(["stroke " * 40])
+    encoder.model.max_seq_length = 10
+    np.testing.assert_allclose(encoder.encode(["stroke " * 40]), encoder.encode(["stroke " * 8]), atol=1e-6)
+    assert (encoder.encode(["stroke " * 40]) * long).sum() < 0.999
+    encoder.model.prompts, encoder.model.default_prompt_name = {"q": "trial "}, "q"
+    prompted = encoder.encode(["stroke"])
+    encoder.model.default_prompt_name = None
+    np.testing.assert_allclose(prompted, encoder.encode(["trial stroke"]), atol=1e-6)
+
+
 def test_live_model_goes_on_training(tiny_model: Path) -> None:
     model = SentenceTransformer(str(tiny_model), device="cpu")
     model.train()

@@ -34,6 +34,7 @@ class TorchEncoder(TextEncoder):
         self.name = name
         self.model = model
         self._folder = folder
+        self._made: tuple[object, Batcher] | None = None
         self.dim = int(model.get_embedding_dimension() or 0)
 
     @classmethod
@@ -68,13 +69,19 @@ class TorchEncoder(TextEncoder):
         self.__dict__.pop("_worker", None)
 
     def _batcher(self) -> Batcher:
+        """The batcher of the last call, unless the live model has changed since."""
         model = self.model
-        return Batcher(
-            Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()),  # a copy: its settings change
-            max_seq_length=self.max_seq_length,
-            tokens_per_batch=TOKENS_PER_BATCH if model.device.type == "cpu" else TOKENS_PER_GPU_BATCH,
-            prompt=model.prompts.get(model.default_prompt_name or "", "") or "",
-        )
+        prompt = model.prompts.get(model.default_prompt_name or "", "") or ""
+        settings = (id(model.tokenizer), self.max_seq_length, model.device.type, prompt)
+        if self._made is None or self._made[0] != settings:
+            batcher = Batcher(
+                Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()),  # a copy: its settings change
+                max_seq_length=self.max_seq_length,
+                tokens_per_batch=TOKENS_PER_BATCH if model.device.type == "cpu" else TOKENS_PER_GPU_BATCH,
+                prompt=prompt,
+            )
+            self._made = (settings, batcher)
+        return self._made[1]
 
     def _compute(self) -> Compute:
         return Compute(alone=self._forward, beside_others=self._forward, pool=lambda: self._worker)

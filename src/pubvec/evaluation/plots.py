@@ -44,9 +44,9 @@ def plot_growth(record: GrowthRecord, path: Path) -> None:
     time_axes.loglog(numbers, [slope * n for n in numbers], "--", color="gray", label="linear")
     time_axes.set(xlabel="titles", ylabel="seconds")
     time_axes.legend()
-    along = record.by_number[-1].along_bytes
-    memory_axes.plot([1024 * i for i in range(len(along))], [size / 1e6 for size in along])
-    memory_axes.set(xlabel="titles encoded", ylabel="resident memory, MB", ylim=(0, None))
+    along = [size / 1e6 for size in record.by_number[-1].along_bytes]
+    memory_axes.plot([1024 * i for i in range(len(along))], along)
+    memory_axes.set(xlabel="titles encoded", ylabel="resident memory, MB", ylim=(0, 1.2 * max(along)))
     lengths = [point.max_seq_length for point in record.by_length]
     length_axes.plot(lengths, [1000 * p.seconds / p.n_texts for p in record.by_length], "o-")
     length_axes.set(xlabel="tokens in a text", ylabel="milliseconds a text", xlim=(0, None), ylim=(0, None))
