@@ -43,7 +43,7 @@ def bench(
     if n_rounds < 1:
         raise ConfigError(f"n_rounds must be at least 1, found {n_rounds}")
     if name in BENCHES:
-        return speed.to_markdown(speed.bench(name, *inputs, output=output, n_rounds=n_rounds))
+        return speed.to_markdown(speed.bench_commands(name, *inputs, output=output, n_rounds=n_rounds))
     if len(inputs) != 2:
         raise ConfigError(f"bench {name} needs 2 inputs (model, articles), found {len(inputs)}")
     model, articles = map(str, inputs)
