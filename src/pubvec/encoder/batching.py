@@ -122,9 +122,9 @@ class Batcher:
                     break
                 submit, forward = compute.pool().submit, compute.beside_others
                 started = Chunk(len(chunk), [(batch, submit(forward, *batch[1:])) for batch in batches])
-                if waiting is not None:
-                    yield _gather(waiting, dim)
-                waiting = started
+                previous, waiting = waiting, started
+                if previous is not None:
+                    yield _gather(previous, dim)
             if waiting is not None:
                 yield _gather(waiting, dim)
         finally:

@@ -42,7 +42,7 @@ class OnnxEncoder(TextEncoder):
     as those of multiprocessing do: onnxruntime, once imported, hangs in an ordinary exit of one.)
 
     A lone batch, such as a query, is computed by all threads together; many are computed beside each other, one thread
-    each, which wastes less. Either session is opened when it is needed.
+    each, which wastes less. The session for many is opened when it is first needed.
 
     Args:
         graph: the `.onnx` file.

@@ -101,12 +101,14 @@ class TorchEncoder(TextEncoder):
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
         """Leave a model in training as it was."""
-        was_training = self.model.training
+        if not self.model.training:
+            yield
+            return
         self.model.eval()
         try:
             yield
         finally:
-            self.model.train(was_training)
+            self.model.train()
 
     def _ranges(self) -> EmbeddingRanges:
         if self._folder is None:

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from pubvec.evaluation.encoder_record import REFERENCE, Contender, EncoderRecord
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.evaluation.pairs import draw_negatives, pearson_of_labels
 from pubvec.evaluation.peak import count_work, measure_peak
+from pubvec.evaluation.speed import last_line
 from pubvec.files import json_ready, package_versions, write_json
 from pubvec.progress import report
 
@@ -85,7 +85,7 @@ def bench_encoder(
     )
     Path(output).mkdir(parents=True, exist_ok=True)
     name = "bench-encoder-few.json" if contenders else "bench-encoder.json"
-    write_json(Path(output) / name, json_ready(asdict(record)))
+    write_json(Path(output) / name, json_ready(record))
     return record
 
 
@@ -144,7 +144,7 @@ class _Run:
         command = [self._interpreters[name], _SCRIPT, name, str(self._folder), str(goal)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
-            self.found[name].error = _last_line(done.stderr)
+            self.found[name].error = last_line(done.stderr)
         return not done.returncode
 
     def _start(self, name: str, *, is_kept: bool) -> bool:
@@ -160,7 +160,7 @@ class _Run:
             line = process.stdout.readline()
             seconds = time.perf_counter() - started
             errors.seek(0)
-            self.found[name].error = None if line else _last_line(errors.read())
+            self.found[name].error = None if line else last_line(errors.read())
         if not line:
             return False
         self.found[name].start_s.append(round(seconds, 4))
@@ -265,7 +265,3 @@ class _Run:
             [np.load(path) for path in sorted(self._scratch.glob(f"{name} {kind} *.npy"))] for kind in kinds
         ]
         return [scale_to_unit(np.concatenate(part)) for part in parts]
-
-
-def _last_line(errors: str) -> str:
-    return (errors.strip().splitlines() or ["it printed no reason"])[-1]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def bench_growth(model: str, articles: str, *, output: Path) -> GrowthRecord:
         commit=code_commit(),
     )
     Path(output).mkdir(parents=True, exist_ok=True)
-    write_json(Path(output) / "bench-growth.json", json_ready(asdict(record)))
+    write_json(Path(output) / "bench-growth.json", json_ready(record))
     return record
 
 

@@ -141,13 +141,17 @@ def _run(label: str, command: Sequence[str]) -> Sample:
     done = subprocess.run(launch, capture_output=True, text=True, check=False)  # noqa: S603
     *_, measured = done.stdout.splitlines() or [""]
     if done.returncode != 0 or measured.split()[-1] != "0":
-        last = (done.stderr.strip().splitlines() or ["it printed no reason"])[-1]
-        raise PubvecError(f"the command {label!r} of this bench failed: {last}")
+        raise PubvecError(f"the command {label!r} of this bench failed: {last_line(done.stderr)}")
     wall_s, peak, _ = measured.split()
     return Sample(
         seconds=round(float(wall_s), 4),
         peak_bytes=int(peak) * _BYTES_PER_UNIT,
     )
+
+
+def last_line(errors: str) -> str:
+    """Why a command failed, of what it wrote to stderr."""
+    return (errors.strip().splitlines() or ["it printed no reason"])[-1]
 
 
 def _timing(bench: Bench, label: str, samples: Sequence[Sample]) -> Timing:

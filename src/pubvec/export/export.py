@@ -97,7 +97,7 @@ def _write_graphs(
     from pubvec.encoder.onnx_encoder import OnnxEncoder
     from pubvec.encoder.torch_encoder import TorchEncoder
     from pubvec.export.graph import EncoderGraph
-    from pubvec.export.quantize import measure_ranges, to_int8
+    from pubvec.export.quantize import Int8Graph, measure_ranges
     from pubvec.export.weights import EncoderWeights
 
     fp32_path, int8_path = (scratch / Path(ONNX_FILES[precision]).name for precision in ("fp32", "int8"))
@@ -107,15 +107,18 @@ def _write_graphs(
     weights = EncoderWeights.read(settings.folder, settings.n_positions)
     onnx.save(EncoderGraph(weights, settings).build(), fp32_path)
     with OnnxEncoder(fp32_path, settings, name=name) as fp32:
-        fp32_parity = check_fp32(fp32, TorchEncoder.load(settings.folder, name=name), unseen, config)
-        ranges = EmbeddingRanges.measure(fp32.encode(calibration, show_truncated=False))
+        by_torch = TorchEncoder.load(settings.folder, name=name).encode(unseen, normalize=False)
+        by_fp32 = fp32.encode(unseen, normalize=False)
+        fp32_parity = check_fp32(by_fp32, by_torch, config)
+        ranges = EmbeddingRanges.measure(fp32.encode(calibration))
         write_json(scratch / RANGES_FILE, ranges.to_json())
         int8_parity = None
         if config.is_quantized:
             activations = measure_ranges(weights, settings, fp32.tokenize(calibration))
-            onnx.save(to_int8(weights, settings, activations, smoothing=config.smoothing), int8_path)
+            graph = Int8Graph(weights, settings, activations, smoothing=config.smoothing)
+            onnx.save(graph.build(), int8_path)
             with OnnxEncoder(int8_path, settings, name=name) as int8:
-                int8_parity = check_int8(int8, fp32, unseen, config)
+                int8_parity = check_int8(int8.encode(unseen, normalize=False), by_fp32, config)
     return ExportReport(
         folder=settings.folder,
         fp32_bytes=fp32_path.stat().st_size,

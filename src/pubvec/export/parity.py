@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from pubvec.encoder.base import Encoder
 from pubvec.encoder.forms import FloatArray
 from pubvec.errors import PubvecError
 from pubvec.export.config import ExportConfig, Parity
@@ -28,13 +25,13 @@ class ParityError(PubvecError):
     """The exported graph does not give the vectors of the model; nothing was written."""
 
 
-def check_fp32(graph: Encoder, model: Encoder, texts: Sequence[str], config: ExportConfig) -> Parity:
-    """Compare the fp32 graph with the model in torch.
+def check_fp32(by_fp32: FloatArray, by_torch: FloatArray, config: ExportConfig) -> Parity:
+    """Compare vectors of the fp32 graph with those of the model in torch. *Shape:* both (n, dim)
 
     Raises:
         ParityError: it is farther away than `config` allows.
     """
-    near = compare(graph.encode(texts, normalize=False), model.encode(texts, normalize=False))
+    near = compare(by_fp32, by_torch)
     if not (near.max_difference <= config.max_difference and near.min_cosine >= config.min_cosine_fp32):
         raise ParityError(
             f"the fp32 graph differs from torch by {near.max_difference:.2g} (at most "
@@ -44,13 +41,13 @@ def check_fp32(graph: Encoder, model: Encoder, texts: Sequence[str], config: Exp
     return near
 
 
-def check_int8(graph: Encoder, fp32: Encoder, texts: Sequence[str], config: ExportConfig) -> Parity:
-    """Compare the int8 graph with the fp32 graph.
+def check_int8(by_int8: FloatArray, by_fp32: FloatArray, config: ExportConfig) -> Parity:
+    """Compare vectors of the int8 graph with those of the fp32 graph. *Shape:* both (n, dim)
 
     Raises:
         ParityError: it is farther away than `config` allows.
     """
-    near = compare(graph.encode(texts, normalize=False), fp32.encode(texts, normalize=False))
+    near = compare(by_int8, by_fp32)
     if not near.mean_cosine >= config.min_mean_cosine_int8:
         raise ParityError(
             f"the int8 graph's mean cosine to fp32 is {near.mean_cosine:.4f}, at least "

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
@@ -168,10 +167,3 @@ class Int8Graph(EncoderGraph):
 def _fold(linear: Linear, scale: FloatArray, shift: FloatArray) -> Linear:
     """The product that gives of x what `linear` gives of x * scale + shift."""
     return Linear(linear.weight * scale, linear.bias + linear.weight @ shift)
-
-
-def to_int8(
-    weights: EncoderWeights, settings: ModelSettings, ranges: Mapping[str, Range], *, smoothing: float
-) -> onnx.ModelProto:
-    """Make the int8 model."""
-    return Int8Graph(weights, settings, ranges, smoothing=smoothing).build()
