@@ -111,7 +111,7 @@ def scores(
 
 @with_config(ContrastConfig)
 def contrast(
-    scores: Annotated[Path, typer.Argument(help="Folder made by train scores.")],
+    source: Annotated[Path, typer.Argument(help="Folder made by train scores, or by pairs.")],
     output: Output,
     student: Student = "minilm",
     force: Force = False,
@@ -119,7 +119,7 @@ def contrast(
     *,
     config: ContrastConfig,
 ) -> None:
-    """Step 2: train a student to imitate the reranker's ranking.
+    """Step 2: train a student to imitate the reranker's ranking; from pairs/, plain contrastive training.
 
     Example: pubvec train contrast scores/ -s aligned/ -o small/
     """
@@ -127,5 +127,5 @@ def contrast(
     from pubvec.training.contrast import contrast as stage
 
     with console().progress():
-        manifest = stage(scores, output, student=student, config=config, force=force)
+        manifest = stage(source, output, student=student, config=config, force=force)
     console().say_done(f"{output}", manifest, as_json=as_json)

@@ -21,9 +21,10 @@ _POSITIVE = (
     "divergence_weight",
     "in_batch_weight",
     "in_batch_scale",
+    "correlation_weight",
 )
 _NOT_NEGATIVE = ("n_negatives", "n_random_negatives", "weight_decay", "seed")
-_FRACTIONS = ("warmup_fraction",)
+_FRACTIONS = ("warmup_fraction", "dropout")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class StageConfig:
     def __post_init__(self) -> None:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in values.items():
-            if value is None or isinstance(value, str):
+            if value is None or isinstance(value, str | tuple):
                 continue
             if name in _POSITIVE and value <= 0:
                 raise ConfigError(f"{name} must be above 0, not {value}")
@@ -61,8 +62,18 @@ class TrainConfig(StageConfig):
     weight_decay: float = 0.01
     saved_max_seq_length: int | None = 512
     """Window of the saved model, at most the number of its positions; None keeps the initial model's."""
+    dropout: float | None = None
+    """Of every dropout layer; None: off, which suits targets that a teacher gives."""
+    precision: Literal["bf16", "fp32"] | None = None
+    """Of matrix products. None: bf16 where the hardware is fast at it (GPUs; CPUs with AMX), else fp32."""
     checkpoint_s: float = 120.0
     """Seconds between checkpoints. When they fall does not change the result."""
+
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.precision is not None:
+            _check_choice("precision", self.precision, ("bf16", "fp32"))
 
 
 @dataclass(frozen=True)
@@ -118,11 +129,18 @@ class ContrastConfig(TrainConfig):
     """Divides logits (never sigmoids, which would cap the target at 0.731 of one positive and one negative).
     None: fitted, so that the reranker's certainty is as great as it is right (arXiv 1706.04599)."""
     divergence_weight: float = 1.0
-    """Weight of the KL divergence."""
+    """Weight of the KL divergence; without effect where no reranker has scored, in `pairs/`."""
     in_batch_weight: float | None = 1.0
     """Weight of a MultipleNegativesRanking term over the batch beside it; None: off."""
     in_batch_scale: float = 20.0
     """Inverse temperature of that term."""
+    correlation_weight: float | None = 0.5
+    """Weight of the share of the cosines' variance that relevance does not explain (1 − r² of the batch's positives
+    and of its random pairs, which weigh as much): what balanced-pair Pearson and thresholds see. None: off."""
+    matryoshka_dims: tuple[int, ...] = ()
+    """Widths below the model's whose first dimensions are trained to be embeddings too (arXiv 2205.13147)."""
+    n_negatives: int | None = None
+    """Negatives taken of each query; None: all that `scores/` has, of `pairs/` none."""
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

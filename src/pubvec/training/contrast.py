@@ -2,17 +2,19 @@
 
 KL divergence between the softmax over the reranker's logits and the softmax over the student's cosines
 (Lin et al. 2020, arXiv 2010.11386), by default beside a MultipleNegativesRanking term over the batch, which
-keeps the space spread out where the reranker has scored nothing.
+keeps the space spread out where the reranker has scored nothing, and a term for what that one leaves open: how
+narrow the clusters of related and of random pairs are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from datasets import Dataset
 from sentence_transformers import (
@@ -22,44 +24,50 @@ from sentence_transformers import (
 )
 from sentence_transformers.base.losses.merged_forward import embed_columns
 from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss, MultipleNegativesRankingLoss
-from sentence_transformers.util import pairwise_cos_sim
+from sentence_transformers.util import cos_sim, pairwise_cos_sim
 
 from pubvec.encoder import resolve
+from pubvec.errors import ConfigError
 from pubvec.files import Manifest, read_manifest
+from pubvec.training.batches import LengthBatchSampler
 from pubvec.training.config import ContrastConfig
-from pubvec.training.data import read_scores
+from pubvec.training.data import FloatArray, read_queries
 from pubvec.training.loop import arguments, model_folder, open_model, quiet_libraries, save_model, train
 
 
 def contrast(
-    scores: Path | str,
+    source: Path | str,
     output: Path | str,
     *,
     student: str,
     config: ContrastConfig | None = None,
     force: bool = False,
 ) -> Manifest:
-    """Train `student` on the logits in `scores`.
+    """Train `student` on the logits of a `scores/` folder, or on the pairs of a `pairs/` folder alone.
+
+    Without logits nothing is distilled: what is left is plain contrastive training, the recipe of a teacher.
 
     Args:
-        scores: folder made by `pubvec train scores`.
+        source: folder made by `pubvec train scores` or `pubvec pairs`.
         output: model folder to make.
         student: model to start from, as a rule the one that `align` made.
 
     Raises:
-        InputError: a folder is missing.
+        InputError: a folder is missing, or a query has too few negatives.
+        ConfigError: `config.matryoshka_dims` are not below the width of the student.
     """
     config = config or ContrastConfig()
     quiet_libraries()
     start = resolve(student)
-    table, n_candidates = read_scores(scores, config)
-    logits = np.stack(table["logits"].to_numpy())
-    temperature = config.teacher_temperature or fit_temperature(logits)
+    table, logits = read_queries(source, config)
+    temperature = None
+    if logits is not None:
+        temperature = config.teacher_temperature or fit_temperature(logits)
     folder = model_folder(
         output,
         command="train contrast",
         config={"student": student, **vars(config)},
-        inputs=[Path(scores), start],
+        inputs=[Path(source), start],
         force=force,
     )
     with folder as out:
@@ -67,9 +75,9 @@ def contrast(
         trainer = SentenceTransformerTrainer(
             model=model,
             args=SentenceTransformerTrainingArguments(
-                **arguments(config, out, batch_sampler="no_duplicates")
+                **arguments(config, out, batch_sampler=LengthBatchSampler)
             ),
-            train_dataset=_dataset(table, n_candidates),
+            train_dataset=_dataset(table, logits),
             loss=ContrastLoss(model, config, temperature),
         )
         out.counts["teacher_temperature"] = temperature
@@ -79,36 +87,79 @@ def contrast(
 
 
 class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
-    """KL divergence to the reranker plus, if asked for, the in-batch ranking term, from one forward pass."""
+    """The terms of step 2 from one forward pass, summed over the widths that shall be embeddings.
+
+    Args:
+        model: the student.
+        config: weights of the terms.
+        teacher_temperature: divides the logits; None: there are none, and no divergence.
+    """
 
     def __init__(
-        self, model: SentenceTransformer, config: ContrastConfig, teacher_temperature: float
+        self, model: SentenceTransformer, config: ContrastConfig, teacher_temperature: float | None
     ) -> None:
         super().__init__()
         self.model = model
         self._config = config
-        self._divergence = DistillKLDivLoss(
-            model,
-            similarity_fct=pairwise_cos_sim,
-            student_temperature=config.student_temperature,
-            teacher_temperature=teacher_temperature,
-        )
+        self._widths = _widths(model, config)
+        self._divergence = None
+        if teacher_temperature is not None:
+            self._divergence = DistillKLDivLoss(
+                model,
+                similarity_fct=pairwise_cos_sim,
+                student_temperature=config.student_temperature,
+                teacher_temperature=teacher_temperature,
+            )
         self._ranking = MultipleNegativesRankingLoss(model, scale=config.in_batch_scale)
 
-    def forward(self, sentence_features: Any, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, sentence_features: Any, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
         """Loss terms by name. *Shape:* `labels` (batch_size, n_candidates), logits, positive first."""
         embeddings = embed_columns(self.model, sentence_features)
-        divergence = self._divergence.compute_loss_from_embeddings(embeddings, labels)
-        # The library multiplies by the squared student temperature; undone so that the weights are comparable.
-        weight = self._config.divergence_weight / self._config.student_temperature**2
-        terms = {"divergence": weight * divergence}
-        if self._config.in_batch_weight is not None:
-            ranking = self._ranking.compute_loss_from_embeddings(embeddings, labels)
-            terms["in_batch"] = self._config.in_batch_weight * ranking
+        terms: dict[str, torch.Tensor] = {}
+        for width in self._widths:
+            for name, term in self._iter_terms([column[:, :width] for column in embeddings], labels):
+                terms[name] = terms.get(name, 0) + term / len(self._widths)
         return terms
 
+    def _iter_terms(
+        self, embeddings: list[torch.Tensor], labels: torch.Tensor | None
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        config = self._config
+        if self._divergence is not None:
+            divergence = self._divergence.compute_loss_from_embeddings(embeddings, labels)
+            # The library multiplies by the squared student temperature; undone so that the weights are comparable.
+            yield "divergence", config.divergence_weight / config.student_temperature**2 * divergence
+        if config.in_batch_weight is not None:
+            ranking = self._ranking.compute_loss_from_embeddings(embeddings, labels)
+            yield "in_batch", config.in_batch_weight * ranking
+        if config.correlation_weight is not None:
+            cosines = cos_sim(embeddings[0], embeddings[1])
+            yield "correlation", config.correlation_weight * unexplained_variance(cosines)
 
-def fit_temperature(logits: npt.NDArray[np.float32]) -> float:
+
+def unexplained_variance(cosines: torch.Tensor) -> torch.Tensor:
+    """1 − r² between cosine and relevance, where positives and random pairs weigh the same.
+
+    r is Pearson's correlation as the balanced-pair protocol has it (`evaluation/pairs.py`), with every other
+    positive of the batch as a negative; so the term asks for two narrow clusters, wherever they lie.
+
+    *Shape:* (n, n), the positives on the diagonal, n ≥ 2; returns a scalar between 0 and 1.
+    """
+    positive = cosines.diagonal()
+    negative = cosines[~torch.eye(len(cosines), dtype=torch.bool, device=cosines.device)]
+    within = (positive.var(correction=0) + negative.var(correction=0)) / 2
+    between = ((positive.mean() - negative.mean()) / 2).square()
+    return within / (within + between)
+
+
+def _widths(model: SentenceTransformer, config: ContrastConfig) -> tuple[int, ...]:
+    full = int(model.get_embedding_dimension())
+    if any(not 0 < width < full for width in config.matryoshka_dims):
+        raise ConfigError(f"matryoshka_dims: expected widths below {full}, found {config.matryoshka_dims}")
+    return (full, *config.matryoshka_dims)
+
+
+def fit_temperature(logits: FloatArray) -> float:
     """The temperature at which the softmax over candidates gives the positives the greatest likelihood.
 
     Temperature scaling (Guo et al. 2017, arXiv 1706.04599). A reranker trained for a short time has small
@@ -122,11 +173,14 @@ def fit_temperature(logits: npt.NDArray[np.float32]) -> float:
     return float(temperatures[int(np.argmin(losses))])
 
 
-def _dataset(table: pa.Table, n_candidates: int) -> Dataset:
-    """Columns `query`, `positive`, `negative_1` …, and `label` (n_candidates logits)."""
-    candidates = table["candidates"].to_pylist()
-    names = ["positive", *(f"negative_{number}" for number in range(1, n_candidates))]
-    columns: dict[str, list[Any]] = {"query": table["query"].to_pylist()}
-    for position, name in enumerate(names):
-        columns[name] = [texts[position] for texts in candidates]
-    return Dataset.from_dict({**columns, "label": table["logits"].to_pylist()})
+def _dataset(table: pa.Table, logits: FloatArray | None) -> Dataset:
+    """Columns `query`, `positive`, `negative_1` …, and `label` (n_candidates logits) where there are logits."""
+    candidates = table["candidates"].combine_chunks()
+    width = len(candidates[0])
+    names = ["positive", *(f"negative_{number}" for number in range(1, width))]
+    columns: dict[str, Any] = {"query": table["query"].to_pylist()}
+    for place, name in enumerate(names):
+        columns[name] = pc.list_element(candidates, place).to_pylist()
+    if logits is not None:
+        columns["label"] = logits.tolist()
+    return Dataset.from_dict(columns)

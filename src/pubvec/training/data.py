@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pubvec.errors import InputError
 from pubvec.files import read_manifest
-from pubvec.training.config import StageConfig
+from pubvec.training.config import ContrastConfig, StageConfig
+
+FloatArray = npt.NDArray[np.float32]
 
 
 def read_pairs(folder: Path | str, config: StageConfig, *, n_negatives: int = 0) -> pa.Table:
@@ -43,18 +46,33 @@ def distinct_texts(pairs: pa.Table) -> list[str]:
     return list(dict.fromkeys([*pairs["anchor"].to_pylist(), *pairs["positive"].to_pylist()]))
 
 
-def read_scores(folder: Path | str, config: StageConfig) -> tuple[pa.Table, int]:
-    """Sample the queries of a `scores/` folder.
+def read_queries(folder: Path | str, config: ContrastConfig) -> tuple[pa.Table, FloatArray | None]:
+    """Sample the queries of a `scores/` folder, or those of a `pairs/` folder, which nothing has scored.
 
     Returns:
-        Table with `query` and `candidates` (positive first) and `logits`, and the number of candidates
-        that each query has.
+        Table with `query` and `candidates`, positive first, as many for each query; and their logits,
+        *shape* (n_queries, n_candidates), or None.
+
+    Raises:
+        InputError: the folder is unfinished or of another kind, or has too few negatives.
     """
     folder = Path(folder)
+    if (folder / "train.parquet").exists():
+        pairs = read_pairs(folder, config, n_negatives=config.n_negatives or 0)
+        rows = zip(pairs["positive"].to_pylist(), pairs["negatives"].to_pylist(), strict=True)
+        candidates = pa.array([[positive, *negatives] for positive, negatives in rows])
+        return pa.table({"query": pairs["anchor"], "candidates": candidates}), None
     manifest = read_manifest(folder, made_by="train scores")
-    n_candidates = int(manifest.config["n_negatives"]) + 1
+    n_scored = int(manifest.config["n_negatives"])
+    n_negatives = n_scored if config.n_negatives is None else config.n_negatives
+    if not 1 <= n_negatives <= n_scored:
+        raise InputError(f"{folder} has {n_scored} negatives a query: n_negatives cannot be {n_negatives}")
     table = pa.concat_tables(pq.read_table(path) for path in sorted(folder.glob("part-*.parquet")))
-    return _sample(table, config), n_candidates
+    table = _sample(table, config)
+    for name in ("candidates", "logits"):
+        kept = pc.list_slice(table[name], 0, n_negatives + 1)
+        table = table.set_column(table.schema.get_field_index(name), name, kept)
+    return table, np.stack(table["logits"].to_numpy())
 
 
 def _sample(table: pa.Table, config: StageConfig) -> pa.Table:

@@ -24,6 +24,12 @@ from pubvec.errors import OutputError
 from pubvec.files import RECIPE, OutputFolder, atomic_path, remove, write_json
 from pubvec.progress import report
 from pubvec.training.config import TrainConfig
+from pubvec.training.precision import (
+    attention_kernel,
+    has_fast_bfloat16,
+    keep_hidden_states_narrow,
+    set_dropout,
+)
 
 _CHECKPOINTS = "checkpoints"
 _COMPLETE = "complete"
@@ -62,10 +68,18 @@ def quiet_libraries() -> None:
 
 def open_model(kind: Callable[..., Any], path: Path, config: TrainConfig, **options: Any) -> Any:
     """Load the model that a training starts from, with the training's window."""
-    model = kind(str(path), **options)
+    model = kind(str(path), model_kwargs=attention_kernel(), **options)
+    set_dropout(model, config.dropout)
+    if uses_bfloat16(config):
+        keep_hidden_states_narrow(model)
     model.max_seq_length = min(config.max_seq_length, count_positions(path))
     model.model_card_data.widget = [{}]  # else filled with training texts, which have no place in a card
     return model
+
+
+def uses_bfloat16(config: TrainConfig) -> bool:
+    """Whether this training computes in bfloat16 on this machine."""
+    return has_fast_bfloat16() if config.precision is None else config.precision == "bf16"
 
 
 def arguments(config: TrainConfig, output: OutputFolder, **extra: Any) -> dict[str, Any]:
@@ -79,7 +93,7 @@ def arguments(config: TrainConfig, output: OutputFolder, **extra: Any) -> dict[s
         "weight_decay": config.weight_decay,
         "seed": config.seed,
         "use_cpu": not torch.accelerator.is_available(),
-        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        "bf16": uses_bfloat16(config),
         "save_strategy": "no",  # the callback decides, by the clock
         "save_total_limit": 2,
         "logging_first_step": True,

@@ -1,0 +1,78 @@
+"""Batches of texts of similar length: less padding, and negatives that length alone does not give away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from sentence_transformers.base.sampler import DefaultBatchSampler
+
+_BATCHES_PER_POOL = 32
+
+
+class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
+    """Shuffles rows, sorts pools of 32 batches by length, and shuffles the batches of all pools.
+
+    A text occurs in a batch once, for as a negative of its own row it would teach the opposite: a row that
+    repeats a text of its batch waits for the next. Seed and epoch decide the order.
+    """
+
+    def __init__(self, dataset: Dataset, **options: Any) -> None:
+        super().__init__(dataset, **options)
+        names = [name for name in dataset.column_names if name not in (self.valid_label_columns or [])]
+        columns = [dataset[name] for name in names]
+        keys = [np.fromiter(map(hash, column), dtype=np.int64, count=len(dataset)) for column in columns]
+        lengths = [np.fromiter(map(len, column), dtype=np.int64, count=len(dataset)) for column in columns]
+        self._keys = np.stack(keys, axis=1)
+        self._lengths = torch.from_numpy(np.max(lengths, axis=0))
+        self._made: tuple[int, list[list[int]]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._batches())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._batches())
+
+    def _batches(self) -> list[list[int]]:
+        """The batches of this epoch in their order."""
+        if self._made is None or self._made[0] != self.epoch:
+            self._made = self.epoch, self._make_batches()
+        return self._made[1]
+
+    def _make_batches(self) -> list[list[int]]:
+        batches = list(self._iter_batches())
+        order = torch.randperm(len(batches), generator=self._generator()).tolist()
+        return [batches[place] for place in order]
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed + self.epoch)
+
+    def _iter_batches(self) -> Iterator[list[int]]:
+        rows = torch.randperm(len(self._keys), generator=self._generator())
+        waiting: list[int] = []
+        for pool in rows.split(self.batch_size * _BATCHES_PER_POOL):
+            waiting += pool[self._lengths[pool].argsort(stable=True)].tolist()
+            while len(waiting) >= self.batch_size:
+                batch, waiting = self._take(waiting)
+                yield batch
+        while waiting and not self.drop_last:
+            batch, waiting = self._take(waiting)
+            yield batch
+
+    def _take(self, rows: Sequence[int]) -> tuple[list[int], list[int]]:
+        """The first rows without a common text, at most a batch, and the rows that are left."""
+        batch: list[int] = []
+        skipped: list[int] = []
+        seen: set[int] = set()
+        for place, row in enumerate(rows):
+            if len(batch) == self.batch_size:
+                return batch, [*skipped, *rows[place:]]
+            if seen.isdisjoint(texts := self._keys[row].tolist()):
+                batch.append(row)
+                seen.update(texts)
+            else:
+                skipped.append(row)
+        return batch, skipped

@@ -1,0 +1,55 @@
+"""bfloat16 where the processor multiplies it fast: matrix products of a GPU, or of a CPU with AMX tiles.
+
+Weights and optimizer stay in float32 (mixed precision: Micikevicius et al. 2017, arXiv 1710.03740). On a CPU
+autocast alone gains little, since each LayerNorm hands its float32 back and every product converts it again;
+so the hidden states are bfloat16 from the embeddings on, up to the pooling, which adds in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether training in bfloat16 is worth it on this machine."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it
+    return bool(has_tiles and has_tiles())
+
+
+def attention_kernel() -> dict[str, str]:
+    """Options for loading a model: on a CPU attention as plain products.
+
+    The backward pass of torch's fused kernel on a CPU takes half of a training step.
+    """
+    return {} if torch.accelerator.is_available() else {"attn_implementation": "eager"}
+
+
+def set_dropout(model: torch.nn.Module, probability: float | None) -> None:
+    """Set every dropout of `model`; None: off. On a CPU drawing the masks takes a third of a step."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability or 0.0
+
+
+def keep_hidden_states_narrow(model: torch.nn.Module) -> None:
+    """Let `model` compute in bfloat16 between embeddings and pooling wherever CPU autocast is on."""
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] == "embeddings":
+            module.register_forward_hook(_narrow)
+    if isinstance(model, torch.nn.Sequential):
+        model[0].register_forward_hook(_widen)
+
+
+def _narrow(_module: torch.nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    return output.to(torch.bfloat16) if torch.is_autocast_enabled("cpu") else output
+
+
+def _widen(_module: torch.nn.Module, _inputs: Any, output: dict[str, Any]) -> dict[str, Any]:
+    states = output.get("token_embeddings")
+    if states is not None and states.dtype is torch.bfloat16:
+        output["token_embeddings"] = states.float()
+    return output
