@@ -15,6 +15,9 @@ from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, 
         (ContrastConfig, {"warmup_fraction": 1.5}, "warmup_fraction must lie between 0 and 1"),
         (ContrastConfig, {"student_temperature": 0.0}, "student_temperature must be above 0"),
         (ContrastConfig, {"in_batch_weight": -1.0}, "in_batch_weight must be above 0"),
+        (ContrastConfig, {"correlation_weight": 0.0}, "correlation_weight must be above 0"),
+        (ContrastConfig, {"dropout": 1.5}, "dropout must lie between 0 and 1"),
+        (AlignConfig, {"precision": "fp16"}, "precision must be one of bf16, fp32, not 'fp16'"),
     ],
 )
 def test_settings_out_of_range_are_refused(config, settings, message):

@@ -1,8 +1,8 @@
 import pytest
 
 from pubvec.errors import InputError
-from pubvec.training.config import StageConfig
-from pubvec.training.data import distinct_texts, read_pairs
+from pubvec.training.config import ContrastConfig, StageConfig
+from pubvec.training.data import distinct_texts, read_pairs, read_queries
 
 
 def test_sample_depends_on_the_seed_alone(pairs):
@@ -32,3 +32,35 @@ def test_distinct_texts_keep_their_order(pairs):
     texts = distinct_texts(read_pairs(pairs, StageConfig(n_pairs=5)))
     assert len(texts) == 10
     assert texts[0].startswith("effect of")
+
+
+def test_queries_of_scores_come_with_their_logits(scored_pairs):
+    table, logits = read_queries(scored_pairs, ContrastConfig(n_pairs=7))
+    assert logits is not None
+    assert logits.shape == (7, 3)
+    assert {len(row) for row in table["candidates"].to_pylist()} == {3}
+    _, fewer = read_queries(scored_pairs, ContrastConfig(n_pairs=7, n_negatives=1))
+    assert fewer is not None
+    assert fewer.tolist() == logits[:, :2].tolist()
+
+
+@pytest.mark.parametrize("n_negatives", [0, 3])
+def test_scores_have_only_so_many_negatives(scored_pairs, n_negatives):
+    with pytest.raises(InputError, match=f"has 2 negatives a query: n_negatives cannot be {n_negatives}"):
+        read_queries(scored_pairs, ContrastConfig(n_negatives=n_negatives))
+
+
+@pytest.mark.parametrize(("n_negatives", "n_candidates"), [(None, 1), (2, 3)])
+def test_queries_of_pairs_have_no_logits(pairs, n_negatives, n_candidates):
+    table, logits = read_queries(pairs, ContrastConfig(n_pairs=5, n_negatives=n_negatives))
+    expected = read_pairs(pairs, StageConfig(n_pairs=5), n_negatives=n_negatives or 0)
+    assert logits is None
+    assert table["query"].to_pylist() == expected["anchor"].to_pylist()
+    for row, positive, negatives in zip(
+        table["candidates"].to_pylist(),
+        expected["positive"].to_pylist(),
+        expected["negatives"].to_pylist(),
+        strict=True,
+    ):
+        assert row == [positive, *negatives]
+        assert len(row) == n_candidates

@@ -11,11 +11,12 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from pubvec.errors import CompleteError, InputError
+from pubvec.errors import CompleteError, ConfigError, InputError
+from pubvec.evaluation.pairs import pearson_of_labels
 from pubvec.files import read_manifest
 from pubvec.training.align import align, reduce, text_id
 from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
-from pubvec.training.contrast import contrast, fit_temperature
+from pubvec.training.contrast import contrast, fit_temperature, unexplained_variance
 from pubvec.training.reranker import reranker
 from pubvec.training.scores import scores
 
@@ -158,15 +159,59 @@ def test_contrast_learns_the_ranking(scored, aligned, tmp_path):
     made = contrast(scored, tmp_path / "small", student=str(aligned), config=config)
     assert made.counts["loss_last"] < made.counts["loss_first"]
     log = json.loads((tmp_path / "small" / "training_log.json").read_text())
-    assert {"divergence", "in_batch"} <= log[0].keys()
+    assert {"divergence", "in_batch", "correlation"} <= log[0].keys()
     assert SentenceTransformer(str(tmp_path / "small"), device="cpu").encode("aspirin").shape == (32,)
 
 
+def test_contrast_on_pairs_needs_no_reranker(pairs, tiny_model, tmp_path):
+    config = ContrastConfig(learning_rate=1e-3, n_epochs=6, **SHORT)
+    made = contrast(pairs, tmp_path / "base", student=str(tiny_model), config=config)
+    assert made.counts["loss_last"] < made.counts["loss_first"]
+    assert made.counts["teacher_temperature"] is None
+    log = json.loads((tmp_path / "base" / "training_log.json").read_text())
+    assert "divergence" not in log[0]
+    assert set(made.inputs) == {"pairs", tiny_model.name}
+
+
+def test_matryoshka_trains_the_first_dimensions(pairs, tiny_model, tmp_path):
+    texts = pq.read_table(pairs / "train.parquet")
+
+    def figure(width: int, dims: tuple[int, ...]) -> float:
+        """1 − r² of the first `width` dimensions after a training with `dims`."""
+        output = tmp_path / f"model-{len(dims)}"
+        if not output.exists():
+            config = ContrastConfig(
+                in_batch_weight=None, learning_rate=1e-3, n_epochs=6, matryoshka_dims=dims, **SHORT
+            )
+            contrast(pairs, output, student=str(tiny_model), config=config)
+        model = SentenceTransformer(str(output), device="cpu", truncate_dim=width)
+        vectors = [
+            torch.from_numpy(model.encode(texts[name].to_pylist(), normalize_embeddings=True))
+            for name in ("anchor", "positive")
+        ]
+        return float(unexplained_variance(vectors[0] @ vectors[1].T))
+
+    assert figure(4, (4,)) < 0.9 * figure(4, ())
+
+
+def test_matryoshka_widths_lie_below_the_models(pairs, tiny_model, tmp_path):
+    config = ContrastConfig(matryoshka_dims=(16, 32), **SHORT)
+    with pytest.raises(ConfigError, match=r"expected widths below 32, found \(16, 32\)"):
+        contrast(pairs, tmp_path / "small", student=str(tiny_model), config=config)
+
+
+def test_unexplained_variance_is_that_of_the_balanced_pairs_protocol():
+    cosines = np.random.default_rng(0).normal(size=(6, 6)) + np.eye(6)
+    off = cosines[~np.eye(6, dtype=bool)]
+    r = pearson_of_labels(np.repeat(np.diag(cosines), 5), off)  # as many positives as negatives
+    assert float(unexplained_variance(torch.from_numpy(cosines))) == pytest.approx(1 - r**2)
+
+
 def test_contrast_without_the_in_batch_term(scored, aligned, tmp_path):
-    config = ContrastConfig(in_batch_weight=None, n_epochs=1, **SHORT)
+    config = ContrastConfig(in_batch_weight=None, correlation_weight=None, n_epochs=1, **SHORT)
     contrast(scored, tmp_path / "small", student=str(aligned), config=config)
     log = json.loads((tmp_path / "small" / "training_log.json").read_text())
-    assert "in_batch" not in log[0]
+    assert not {"in_batch", "correlation"} & log[0].keys()
     assert log[0]["divergence"] == pytest.approx(log[0]["loss"], abs=1e-3)
 
 

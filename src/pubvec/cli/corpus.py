@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,23 +44,33 @@ def parse(
 
 @with_config(PairsConfig)
 def pairs(
-    articles: Annotated[Path, typer.Argument(help="Folder made by parse.")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder made by parse, or a Parquet file with two columns of texts.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
     exclude: Annotated[
         list[Path] | None,
         typer.Option("--exclude", help="File or folder of evaluation texts to keep out; may be repeated."),
     ] = None,
+    anchor_column: Annotated[str, typer.Option(help="Of a Parquet file.")] = "anchor",
+    positive_column: Annotated[str, typer.Option(help="Of a Parquet file.")] = "positive",
     force: Force = False,
     as_json: AsJson = False,
     *,
     config: PairsConfig,
 ) -> None:
-    """Make training pairs from articles/, without the articles that an evaluation set holds.
+    """Make training pairs from articles/ or a table, without the texts that an evaluation set holds.
 
     Example: pubvec pairs articles/ -o pairs/ --exclude eval/
     """
     from pubvec.pairs.build import build_pairs
+    from pubvec.pairs.own import build_own_pairs
 
+    options: dict[str, Any] = {"config": config, "exclude": exclude or [], "force": force}
     with console().progress():
-        manifest = build_pairs(articles, output, config=config, exclude=exclude or [], force=force)
+        if source.is_file():
+            options |= {"anchor_column": anchor_column, "positive_column": positive_column}
+            manifest = build_own_pairs(source, output, **options)
+        else:
+            manifest = build_pairs(source, output, **options)
     console().say_done(f"{output}", manifest, as_json=as_json)

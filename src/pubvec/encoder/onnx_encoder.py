@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from pubvec.cores import count_cores
 from pubvec.encoder.base import ModelSettings
 from pubvec.encoder.batching import Batcher, Compute, IntArray
-from pubvec.encoder.forms import RANGES_FILE, EmbeddingRanges, FloatArray, scale_to_unit
+from pubvec.encoder.forms import FloatArray, scale_to_unit
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import InputError
 
@@ -128,8 +128,10 @@ class OnnxEncoder(TextEncoder):
         vectors = _pool_tokens(output, attention_mask, self._settings)
         return scale_to_unit(vectors) if self._settings.is_normalized else vectors
 
-    def _ranges(self) -> EmbeddingRanges:
-        return EmbeddingRanges.read(self._graph.parent / RANGES_FILE)
+    @property
+    def folder(self) -> Path:
+        """See `TextEncoder.folder`."""
+        return self._settings.folder
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_opened": None, "_made_batcher": None}

@@ -6,12 +6,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pubvec.encoder.batching import Batcher, Compute
-from pubvec.encoder.forms import EmbeddingArray, EmbeddingForm, EmbeddingRanges, FloatArray, NumberType
+from pubvec.encoder.calibration import Calibration
+from pubvec.encoder.forms import (
+    RANGES_FILE,
+    EmbeddingArray,
+    EmbeddingForm,
+    EmbeddingRanges,
+    FloatArray,
+    NumberType,
+)
+from pubvec.errors import InputError
 from pubvec.progress import draw
 
 
@@ -88,6 +98,20 @@ class TextEncoder(ABC):
         )
         return map(apply, vectors)
 
+    def similarity(
+        self, texts: Iterable[str], others: Iterable[str], *, calibrated: bool = False
+    ) -> FloatArray:
+        """Cosine of each of `texts` to each of `others`; if `calibrated`, the probability that they belong together.
+
+        *Shape:* (n_texts, n_others), float32
+
+        Raises:
+            InputError: an element is not a string, or the model is not calibrated.
+        """
+        calibration = Calibration.read(self._require_folder("calibration")) if calibrated else None
+        cosines: FloatArray = self.encode(texts) @ self.encode(others).T
+        return cosines if calibration is None else calibration.apply(cosines)
+
     def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
         """Token ids of `texts` as the model sees them: with special tokens, cut at `max_seq_length`."""
         return self._batcher().tokenize(texts)
@@ -109,8 +133,18 @@ class TextEncoder(ABC):
     def _compute(self) -> Compute:
         """What computes batches now, in this process."""
 
+    @property
     @abstractmethod
-    def _ranges(self) -> EmbeddingRanges: ...
+    def folder(self) -> Path | None:
+        """That the model was loaded from; None for one that has not been saved."""
+
+    def _ranges(self) -> EmbeddingRanges:
+        return EmbeddingRanges.read(self._require_folder("ranges for int8 embeddings") / "onnx" / RANGES_FILE)
+
+    def _require_folder(self, what: str) -> Path:
+        if self.folder is None:
+            raise InputError(f"a live model has no {what}: save and export it")
+        return self.folder
 
     def __enter__(self) -> Any:
         return self

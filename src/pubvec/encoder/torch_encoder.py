@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
 from pubvec.encoder.batching import Batcher, Compute, IntArray
-from pubvec.encoder.forms import RANGES_FILE, EmbeddingRanges, FloatArray
+from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import InputError
 
@@ -27,7 +27,7 @@ class TorchEncoder(TextEncoder):
     Args:
         model: may be in training; `encode` puts it in evaluation mode for its own duration.
         name: of the system.
-        folder: that the model was loaded from, with the ranges for int8 embeddings.
+        folder: that the model was loaded from, with what was measured of it.
     """
 
     def __init__(self, model: SentenceTransformer, *, name: str, folder: Path | None = None) -> None:
@@ -63,6 +63,11 @@ class TorchEncoder(TextEncoder):
     def max_seq_length(self) -> int:
         """See `Encoder.max_seq_length`."""
         return int(self.model.max_seq_length or self.model[0].config.max_position_embeddings)
+
+    @property
+    def folder(self) -> Path | None:
+        """See `TextEncoder.folder`."""
+        return self._folder
 
     def close(self) -> None:
         """Give the worker back; torch keeps its memory as long as the model lives."""
@@ -109,8 +114,3 @@ class TorchEncoder(TextEncoder):
             yield
         finally:
             self.model.train()
-
-    def _ranges(self) -> EmbeddingRanges:
-        if self._folder is None:
-            raise InputError("a live model has no ranges for int8 embeddings: save and export it")
-        return EmbeddingRanges.read(self._folder / "onnx" / RANGES_FILE)

@@ -65,10 +65,9 @@ class TrainConfig(StageConfig):
     dropout: float | None = None
     """Of every dropout layer; None: off, which suits targets that a teacher gives."""
     precision: Literal["bf16", "fp32"] | None = None
-    """Of matrix products. None: bf16 where the hardware is fast at it (GPUs; CPUs with AMX), else fp32."""
+    """Of matrix products. None: bf16 where the hardware is fast at it (GPUs; CPUs with AMX or AVX512-BF16), else fp32."""
     checkpoint_s: float = 120.0
     """Seconds between checkpoints. When they fall does not change the result."""
-
 
     def __post_init__(self) -> None:
         super().__post_init__()

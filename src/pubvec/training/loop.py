@@ -24,6 +24,7 @@ from pubvec.errors import OutputError
 from pubvec.files import RECIPE, OutputFolder, atomic_path, remove, write_json
 from pubvec.progress import report
 from pubvec.training.config import TrainConfig
+from pubvec.training.memory import keep_freed_memory
 from pubvec.training.precision import (
     attention_kernel,
     has_fast_bfloat16,
@@ -68,6 +69,7 @@ def quiet_libraries() -> None:
 
 def open_model(kind: Callable[..., Any], path: Path, config: TrainConfig, **options: Any) -> Any:
     """Load the model that a training starts from, with the training's window."""
+    keep_freed_memory()
     model = kind(str(path), model_kwargs=attention_kernel(), **options)
     set_dropout(model, config.dropout)
     if uses_bfloat16(config):

@@ -1,4 +1,4 @@
-"""bfloat16 where the processor multiplies it fast: matrix products of a GPU, or of a CPU with AMX tiles.
+"""bfloat16 where the processor multiplies it fast: matrix products of a GPU, or of a CPU with AMX or AVX512-BF16.
 
 Weights and optimizer stay in float32 (mixed precision: Micikevicius et al. 2017, arXiv 1710.03740). On a CPU
 autocast alone gains little, since each LayerNorm hands its float32 back and every product converts it again;
@@ -11,13 +11,16 @@ from typing import Any
 
 import torch
 
+_FAST_BFLOAT16 = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+
 
 def has_fast_bfloat16() -> bool:
     """Whether training in bfloat16 is worth it on this machine."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
-    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it
-    return bool(has_tiles and has_tiles())
+    # torch has no public names for what a CPU can do.
+    checks = (getattr(torch.cpu, name, None) for name in _FAST_BFLOAT16)
+    return any(check() for check in checks if check is not None)
 
 
 def attention_kernel() -> dict[str, str]:
