@@ -85,12 +85,12 @@ class ModelSettings:
                 the torch backend knows.
         """
         check_model_folder(folder)
-        config = _read_json(folder / "config.json")
+        config = read_json(folder / "config.json")
         dim = _require_int(config, "hidden_size", folder / "config.json")
         pooling, is_normalized = _read_modules(folder, dim)
-        prompts = _read_json(folder / "config_sentence_transformers.json", default={})
+        prompts = read_json(folder / "config_sentence_transformers.json", default={})
         named: dict[str, str] = prompts.get("prompts") or {}
-        limits = _read_json(folder / "sentence_bert_config.json", default={})
+        limits = read_json(folder / "sentence_bert_config.json", default={})
         n_positions = count_positions(folder)
         return cls(
             folder=folder,
@@ -183,7 +183,7 @@ def _check_max_seq_length(wanted: int | None, folder: Path) -> None:
 def _read_modules(folder: Path, dim: int) -> tuple[Pooling, bool]:
     """Pooling, and whether the vectors are normalized."""
     path = folder / "modules.json"
-    modules = _read_json(path, default=None)
+    modules = read_json(path, default=None)
     if modules is None:
         return "mean", False
     try:
@@ -201,7 +201,7 @@ def _read_modules(folder: Path, dim: int) -> tuple[Pooling, bool]:
 
 def _read_pooling(path: Path, dim: int) -> Pooling:
     """Read the pooling in the form of sentence-transformers 6 (`pooling_mode`) or the older booleans."""
-    config = _read_json(path)
+    config = read_json(path)
     modes = config.get("pooling_mode") or [
         key for key, value in config.items() if key.startswith("pooling_mode_") and value is True
     ]
@@ -217,7 +217,7 @@ def _read_pooling(path: Path, dim: int) -> Pooling:
 
 def _read_max_seq_length(folder: Path, limits: Mapping[str, Any]) -> int:
     """Where sentence-transformers keeps it: in its own file, or since version 6 the tokenizer's."""
-    tokenizer = _read_json(folder / "tokenizer_config.json", default={})
+    tokenizer = read_json(folder / "tokenizer_config.json", default={})
     return int(limits.get("max_seq_length") or tokenizer.get("model_max_length") or _NO_LIMIT)
 
 
@@ -227,7 +227,7 @@ def count_positions(folder: Path) -> int:
     Raises:
         InputError: `config.json` is missing or does not say.
     """
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     n_positions = _require_int(config, "max_position_embeddings", folder / "config.json")
     if config.get("model_type") in _SHIFTED:
         n_positions -= int(config.get("pad_token_id") or 0) + 1
@@ -244,7 +244,12 @@ def _require_int(config: Mapping[str, Any], key: str, path: Path) -> int:
 _REQUIRED: Any = object()
 
 
-def _read_json(path: Path, default: Any = _REQUIRED) -> Any:
+def read_json(path: Path, default: Any = _REQUIRED) -> Any:
+    """The JSON in a file of a model folder; `default`, if there is one, where the file is missing.
+
+    Raises:
+        InputError: the file is missing or not valid.
+    """
     if not path.is_file() and default is not _REQUIRED:
         return default
     try:
