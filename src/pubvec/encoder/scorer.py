@@ -28,6 +28,7 @@ _KIND_OF_TYPE: Mapping[str, Kind] = {
 """By what sentence-transformers 6 and PyLate 3 write of a model's type."""
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Pairs in, scores out: what the three kinds of model share."""
 
