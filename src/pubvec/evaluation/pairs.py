@@ -139,7 +139,7 @@ def _evaluate_logits(
     ]
     logits = score_pairs(scorer, texts).reshape(columns.shape)
     scores = PairScores.of(seeds, list(logits))
-    sigmoids = PairScores.of(seeds, list(1 / (1 + np.exp(-logits.astype(np.float64)))))
+    sigmoids = PairScores.of(seeds, list((1 + np.tanh(logits.astype(np.float64) / 2)) / 2))
     of_logits = measure_pair_scores(scores, n_resamples)
     figures = {
         "Pearson": correlation(sigmoids, n_resamples),
