@@ -11,9 +11,9 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 
-from pubvec.encoder import load_scorer
+from pubvec.encoder import load, load_scorer
+from pubvec.encoder.kinds import kind_of
 from pubvec.encoder.late import LateInteractionScorer
-from pubvec.encoder.scorer import kind_of
 from pubvec.errors import ConfigError, InputError
 from tiny_models import TEXTS, make_tiny_cross_encoder, make_tiny_late_interaction
 
@@ -157,6 +157,8 @@ def test_a_model_of_another_kind_is_refused(tiny_model, cross, tmp_path):
     (sparse / "config_sentence_transformers.json").write_text('{"model_type": "SparseEncoder"}')
     with pytest.raises(InputError, match="holds a SparseEncoder: expected a model of type"):
         load_scorer(sparse)
+    with pytest.raises(InputError, match="is a cross-encoder, which has no embedding of a text"):
+        load(cross)  # the library would convert it silently
     with pytest.raises(InputError, match="is not a folder"):
         load_scorer(tmp_path / "missing")
 

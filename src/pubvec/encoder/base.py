@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pubvec.encoder.config import Backend, Precision
 from pubvec.encoder.forms import FloatArray
-from pubvec.encoder.models import check_model_folder, name_of, resolve
+from pubvec.encoder.kinds import kind_of
+from pubvec.encoder.models import check_model_folder, name_of, read_json, resolve
 from pubvec.errors import ConfigError, InputError, require
 
 if TYPE_CHECKING:
@@ -124,14 +124,16 @@ def load(
         n_threads: None: every core that the process may use.
 
     Raises:
-        InputError: there is no such model, or its folder misses files.
+        InputError: there is no such model, its folder misses files, or it is no bi-encoder.
         ConfigError: the settings exclude each other or exceed the model's.
         MissingExtraError: the backend's library is not installed.
     """
     if n_threads is not None and n_threads < 1:
         raise ConfigError(f"n_threads must be at least 1, not {n_threads}")
     folder, name = resolve(path_or_name), name_of(path_or_name)
-    check_model_folder(folder)
+    found = kind_of(folder)
+    if found != "bi-encoder":
+        raise InputError(f"{folder} is a {found}, which has no embedding of a text: expected a bi-encoder")
     _check_max_seq_length(max_seq_length, folder)
     backend, precision = choose_backend(folder, backend, precision)
     if backend == "torch":
@@ -239,22 +241,3 @@ def _require_int(config: Mapping[str, Any], key: str, path: Path) -> int:
     if not isinstance(value, int):
         raise InputError(f"{path} has no {key}: this is not the configuration of a transformer encoder")
     return value
-
-
-_REQUIRED: Any = object()
-
-
-def read_json(path: Path, default: Any = _REQUIRED) -> Any:
-    """The JSON in a file of a model folder; `default`, if there is one, where the file is missing.
-
-    Raises:
-        InputError: the file is missing or not valid.
-    """
-    if not path.is_file() and default is not _REQUIRED:
-        return default
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: the model folder is not complete") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}): fetch or save the model again") from error

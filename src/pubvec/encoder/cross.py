@@ -12,7 +12,8 @@ from sentence_transformers import CrossEncoder
 
 from pubvec.encoder.base import count_positions
 from pubvec.encoder.forms import FloatArray
-from pubvec.encoder.scorer import Kind, TextPairs, check_pairs
+from pubvec.encoder.kinds import Kind
+from pubvec.encoder.scorer import TextPairs, check_pairs
 from pubvec.encoder.torch_encoder import load_library_model
 from pubvec.errors import InputError
 

@@ -15,7 +15,8 @@ from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.util import maxsim, maxsim_pairwise
 
 from pubvec.encoder.forms import FloatArray
-from pubvec.encoder.scorer import Kind, Similarity, TextPairs, check_pairs
+from pubvec.encoder.kinds import Kind
+from pubvec.encoder.scorer import Similarity, TextPairs, check_pairs
 from pubvec.encoder.torch_encoder import load_library_model
 
 _DOCUMENTS_PER_BLOCK = 256

@@ -8,24 +8,16 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from pubvec.encoder.base import Encoder, count_positions, load, read_json
+from pubvec.encoder.base import Encoder, count_positions, load
 from pubvec.encoder.config import Backend, Precision
 from pubvec.encoder.forms import FloatArray
-from pubvec.encoder.models import check_model_folder, name_of, resolve
+from pubvec.encoder.kinds import Kind, kind_of
+from pubvec.encoder.models import name_of, resolve
 from pubvec.errors import ConfigError, InputError, require
 
-Kind = Literal["bi-encoder", "late interaction", "cross-encoder"]
 Similarity = Literal["mean", "sum"]
 TextPairs: TypeAlias = Sequence[tuple[str, str]]
 """(query, document) each."""
-
-_KIND_OF_TYPE: Mapping[str, Kind] = {
-    "SentenceTransformer": "bi-encoder",
-    "MultiVectorEncoder": "late interaction",
-    "ColBERT": "late interaction",
-    "CrossEncoder": "cross-encoder",
-}
-"""By what sentence-transformers 6 and PyLate 3 write of a model's type."""
 
 
 @runtime_checkable
@@ -186,28 +178,6 @@ def load_scorer(
         similarity=similarity,
         n_threads=n_threads,
     )
-
-
-def kind_of(folder: Path) -> Kind:
-    """What kind of model `folder` holds, by its JSON files.
-
-    Raises:
-        InputError: a file is missing or damaged, or the model's type is not one of the three kinds.
-    """
-    check_model_folder(folder)
-    declared = read_json(folder / "config_sentence_transformers.json", default={}).get("model_type")
-    if declared is not None:
-        if declared not in _KIND_OF_TYPE:
-            known = ", ".join(_KIND_OF_TYPE)
-            raise InputError(f"{folder} holds a {declared}: expected a model of type {known}")
-        return _KIND_OF_TYPE[declared]
-    architectures = read_json(folder / "config.json").get("architectures") or []
-    if any(str(architecture).endswith("ForSequenceClassification") for architecture in architectures):
-        return "cross-encoder"
-    modules = read_json(folder / "modules.json", default=[])
-    types = [str(module.get("type", "")) for module in modules]
-    is_late = "HF_ColBERT" in architectures or any("pylate" in t or "MultiVectorMask" in t for t in types)
-    return "late interaction" if is_late else "bi-encoder"
 
 
 def check_pairs(pairs: TextPairs) -> None:

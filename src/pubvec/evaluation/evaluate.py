@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pubvec.encoder.scorer import BiEncoderScorer, Kind, Scorer
+from pubvec.encoder.kinds import Kind
+from pubvec.encoder.scorer import BiEncoderScorer, Scorer
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.machine import code_commit, describe_machine

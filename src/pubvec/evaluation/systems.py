@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pubvec.encoder.scorer import Kind
+from pubvec.encoder.kinds import Kind
 
 _CARDS = "table on the NeuML biomedbert model cards, Hugging Face hub"
 

@@ -27,7 +27,7 @@ from tokenizers import AddedToken
 
 from pubvec.encoder import resolve
 from pubvec.encoder.base import count_positions
-from pubvec.encoder.scorer import kind_of
+from pubvec.encoder.kinds import kind_of
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import Manifest, read_manifest
 from pubvec.training.batches import LengthBatchSampler
