@@ -180,3 +180,12 @@ def test_settings_that_cannot_be_used(pairs, tiny_model, tmp_path):
             student=str(tiny_model),
             config=ColbertConfig(in_batch_weight=None, **SHORT),
         )
+
+
+def test_training_in_bfloat16(trained, pairs, tiny_model, tmp_path):
+    config = ColbertConfig(n_epochs=4, precision="bf16", **SHORT)
+    made = colbert(pairs, tmp_path / "narrow", student=str(tiny_model), config=config)
+    assert made.counts["loss_first"] == pytest.approx(counts_of(trained)["loss_first"], rel=0.05)
+    assert made.counts["loss_last"] < 0.7 * made.counts["loss_first"]
+    weights = load_file(tmp_path / "narrow" / "1_Dense" / "model.safetensors")
+    assert {str(array.dtype) for array in weights.values()} == {"float32"}
