@@ -42,10 +42,12 @@ ARROWS: dict[str, set[str]] = {
 }
 CONTENDERS = "evaluation/contenders.py"
 """Runs other libraries beside ours, each in a process of its own."""
+TORCH_MODELS = ("encoder/torch_encoder.py", "encoder/late.py", "encoder/cross.py")
+"""One module for each kind of model that sentence-transformers loads."""
 ADDRESSES = {
     "lxml": {"corpus/medline.py"},
-    "torch": {"training/", "encoder/torch_encoder.py", CONTENDERS},
-    "sentence_transformers": {"training/", "encoder/torch_encoder.py", CONTENDERS},
+    "torch": {"training/", *TORCH_MODELS, CONTENDERS},
+    "sentence_transformers": {"training/", *TORCH_MODELS, CONTENDERS},
     "transformers": {"training/", "encoder/torch_encoder.py", CONTENDERS},
     "datasets": {"training/"},
     "accelerate": {"training/"},
@@ -64,7 +66,7 @@ ADDRESSES = {
 }
 DOORS = {
     (place, library)
-    for place in ("cli/training.py", "encoder/base.py")
+    for place in ("cli/training.py", "encoder/base.py", "encoder/scorer.py")
     for library in ("torch", "sentence_transformers", "datasets", "accelerate")
 }
 """Where a missing extra is said before the module at the address is imported."""

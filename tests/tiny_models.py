@@ -76,3 +76,41 @@ def _save_tokenizer(folder: Path) -> int:
     tokenizer = BertTokenizer(vocab={piece: i for i, piece in enumerate(vocabulary)}, model_max_length=128)
     tokenizer.save_pretrained(folder)
     return len(vocabulary)
+
+
+def make_tiny_cross_encoder(folder: Path, *, n_outputs: int = 1, seed: int = 0) -> Path:
+    """Save a random BERT cross-encoder: 32 dimensions, 64 tokens a pair."""
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    make_tiny_transformer(folder, seed=seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = CrossEncoder(str(folder), num_labels=n_outputs, max_length=64, device="cpu")
+        torch.nn.init.normal_(model[0].model.classifier.weight, std=1.0)
+    model.save_pretrained(str(folder))
+    return folder
+
+
+def make_tiny_late_interaction(folder: Path, *, seed: int = 0) -> Path:
+    """Save a random late-interaction model: 8 dimensions a token, queries expanded to 16 tokens, documents cut at 24."""
+    import torch
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Dense, Normalize, Transformer
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    make_tiny_transformer(folder, seed=seed)
+    expansion = {"strategy": "fixed", "attend": False, "length": 16}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        head = Dense(
+            32, 8, bias=False, activation_function=torch.nn.Identity(), module_input_name="token_embeddings"
+        )
+    modules = [
+        Transformer(str(folder), document_length=24, query_expansion=expansion),
+        head,
+        MultiVectorMask(skiplist_words=[".", ":"]),
+        Normalize(module_input_name="token_embeddings"),
+    ]
+    MultiVectorEncoder(modules=modules, device="cpu").save_pretrained(str(folder))
+    return folder

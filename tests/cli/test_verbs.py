@@ -20,6 +20,7 @@ VERBS = [
     "train reranker",
     "train scores",
     "train contrast",
+    "train colbert",
     "export",
     "encode",
     "index",

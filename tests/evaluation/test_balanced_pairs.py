@@ -7,17 +7,17 @@ import pytest
 import scipy.stats
 
 from pubvec.encoder.base import load
+from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.errors import InputError
 from pubvec.evaluation.measures import auc, draw_resamples, spearman
-from pubvec.evaluation.pairs import (
+from pubvec.evaluation.pair_scores import (
     PairScores,
-    draw_negatives,
-    evaluate_pairs,
     measure_pair_scores,
     pearson_of_labels,
     resample_auc,
     resample_pearson,
 )
+from pubvec.evaluation.pairs import draw_negatives, evaluate_pairs
 from pubvec.evaluation.tasks import PairSet
 from tiny_models import TEXTS, make_tiny_bert
 
@@ -25,7 +25,7 @@ PAIRS = PairSet([f"topic{n} study" for n in range(30)], [f"topic{n} was found" f
 
 
 def evaluate(encoder, pairs: PairSet = PAIRS, seeds=(0, 1, 2)):
-    return evaluate_pairs(encoder, pairs, seeds=seeds, n_resamples=50)
+    return evaluate_pairs(BiEncoderScorer(encoder), pairs, seeds=seeds, n_resamples=50)
 
 
 @pytest.mark.parametrize("n", [2, 3, 1000])

@@ -6,6 +6,7 @@ import ir_measures
 import numpy as np
 import pytest
 
+from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.evaluation.measures import parse_measure
 from pubvec.evaluation.retrieval import evaluate_retrieval, rank_documents
 from pubvec.evaluation.tasks import find_task
@@ -16,7 +17,7 @@ MEASURES = tuple(parse_measure(text) for text in ("nDCG@10", "R@100", "RR"))
 def test_figures_equal_ir_measures_over_the_whole_way(encoder, data) -> None:
     """Texts → vectors → run → measures; word counts tie often, and a tie must not matter."""
     collection = replace(find_task("pubmed-qa-retrieval").load(data), measures=MEASURES)
-    outcome = evaluate_retrieval(encoder, collection, depth=1000, n_resamples=10)
+    outcome = evaluate_retrieval(BiEncoderScorer(encoder), collection, depth=1000, n_resamples=10)
     queries = encoder.encode(collection.queries.values())
     documents = encoder.encode(collection.documents.values())
     run = {
@@ -52,7 +53,7 @@ def test_the_ranking_is_that_of_an_exact_scan() -> None:
 
 def test_depth_cuts_the_ranking(encoder, data) -> None:
     collection = find_task("cysticfibrosis").load(data)
-    deep = evaluate_retrieval(encoder, collection, depth=100, n_resamples=10)
-    shallow = evaluate_retrieval(encoder, collection, depth=1, n_resamples=10)
+    deep = evaluate_retrieval(BiEncoderScorer(encoder), collection, depth=100, n_resamples=10)
+    shallow = evaluate_retrieval(BiEncoderScorer(encoder), collection, depth=1, n_resamples=10)
     assert deep.figures["R@100"].value == 1.0
     assert shallow.figures["R@100"].value < 1.0

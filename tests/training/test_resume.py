@@ -70,7 +70,8 @@ def test_killed_training_resumes_exactly(pairs, tiny_model, teacher, tmp_path):
 EVERY_TRAINER = """
 import sys
 from pubvec.training.align import align
-from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig
+from pubvec.training.colbert import colbert
+from pubvec.training.config import AlignConfig, ColbertConfig, ContrastConfig, RerankerConfig
 from pubvec.training.contrast import contrast
 from pubvec.training.reranker import reranker
 pairs, scores, student, teacher, output = sys.argv[1:]
@@ -79,6 +80,7 @@ align(pairs, f"{output}/aligned", student=student, teacher=teacher, config=Align
 config = RerankerConfig(n_negatives=1, n_random_negatives=0, **short)
 reranker(pairs, f"{output}/reranker", base=student, config=config)
 contrast(scores, f"{output}/small", student=f"{output}/aligned", config=ContrastConfig(**short))
+colbert(scores, f"{output}/colbert", student=f"{output}/small", config=ColbertConfig(**short))
 """
 
 
@@ -93,7 +95,7 @@ def test_torchrun_trains_every_model_with_two_processes(pairs, scored_pairs, tin
     )
     assert done.returncode == 0, done.stderr[-3000:]
     # 40 pairs at 2 × 4 a step; the reranker sees each with its negative
-    for name, n_steps in (("aligned", 5), ("reranker", 10), ("small", 5)):
+    for name, n_steps in (("aligned", 5), ("reranker", 10), ("small", 5), ("colbert", 5)):
         counts = json.loads((tmp_path / name / "pubvec.json").read_text())["counts"]
         assert (counts["n_devices"], counts["n_train_steps"]) == (2, n_steps)
         assert (tmp_path / name / "model.safetensors").exists()

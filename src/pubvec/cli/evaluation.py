@@ -30,6 +30,10 @@ def evaluate(
     task: Annotated[list[str], typer.Option("--task", "-t", help="Task; may be repeated.")],
     data: Annotated[Path, typer.Option("--data", "-d", help="Folder of the tasks' files.")],
     output: Results = Path("results"),
+    first_stage: Annotated[
+        str | None,
+        typer.Option("--first-stage", help="Model whose best documents a cross-encoder ranks anew."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace results of other settings.")] = False,
     as_json: AsJson = False,
     as_tsv: AsTable = False,
@@ -38,12 +42,14 @@ def evaluate(
 ) -> None:
     """Evaluate models on tasks and print the table of all results in the folder.
 
+    Bi-encoders, late interaction and cross-encoders are told apart by their folders.
+
     Example: pubvec evaluate minilm small/ -t pubmed-qa -t title-abstract -d eval/ -o results/
     """
     from pubvec.evaluation.evaluate import evaluate as stage
 
     with console().progress():
-        stage(models, task, data, output, config, force=force)
+        stage(models, task, data, output, config, first_stage=first_stage, force=force)
     _print_table(output, as_json=as_json, as_tsv=as_tsv, published=False)
 
 

@@ -1,4 +1,4 @@
-"""`train align`, `train reranker`, `train scores`, `train contrast`."""
+"""`train align`, `train reranker`, `train scores`, `train contrast`, `train colbert`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from pubvec.cli.console import console
 from pubvec.cli.corpus import AsJson, Force
 from pubvec.cli.options import with_config
 from pubvec.errors import require
-from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
+from pubvec.training.config import (
+    AlignConfig,
+    ColbertConfig,
+    ContrastConfig,
+    RerankerConfig,
+    ScoresConfig,
+)
 
 Pairs = Annotated[Path, typer.Argument(help="Folder made by pairs.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")]
@@ -23,9 +29,9 @@ Student = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-    for verb in (align, reranker, scores, contrast):
+    for verb in (align, reranker, scores, contrast, colbert):
         group.command()(verb)
-    app.add_typer(group, name="train", help="Train models: align, reranker, scores, contrast.")
+    app.add_typer(group, name="train", help="Train models: align, reranker, scores, contrast, colbert.")
 
 
 def _require_extra() -> None:
@@ -125,6 +131,28 @@ def contrast(
     """
     _require_extra()
     from pubvec.training.contrast import contrast as stage
+
+    with console().progress():
+        manifest = stage(source, output, student=student, config=config, force=force)
+    console().say_done(f"{output}", manifest, as_json=as_json)
+
+
+@with_config(ColbertConfig)
+def colbert(
+    source: Annotated[Path, typer.Argument(help="Folder made by train scores, or by pairs.")],
+    output: Output,
+    student: Student = "minilm",
+    force: Force = False,
+    as_json: AsJson = False,
+    *,
+    config: ColbertConfig,
+) -> None:
+    """Train late interaction, a vector for each token, from a bi-encoder.
+
+    Example: pubvec train colbert scores/ -s small/ -o colbert/
+    """
+    _require_extra()
+    from pubvec.training.colbert import colbert as stage
 
     with console().progress():
         manifest = stage(source, output, student=student, config=config, force=force)

@@ -1,4 +1,4 @@
-"""Texts → embeddings."""
+"""Texts → embeddings, pairs of texts → scores."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pubvec.encoder.base import Encoder, ModelSettings, load
     from pubvec.encoder.models import resolve
+    from pubvec.encoder.scorer import Scorer, load_scorer
 
-_MODULES = {"Encoder": "base", "ModelSettings": "base", "load": "base", "resolve": "models"}
+_MODULES = {
+    "Encoder": "base",
+    "ModelSettings": "base",
+    "Scorer": "scorer",
+    "load": "base",
+    "load_scorer": "scorer",
+    "resolve": "models",
+}
 
-__all__ = ["Encoder", "ModelSettings", "load", "resolve"]
+__all__ = ["Encoder", "ModelSettings", "Scorer", "load", "load_scorer", "resolve"]
 
 
 def __getattr__(name: str) -> Any:

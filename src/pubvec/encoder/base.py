@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pubvec.encoder.config import Backend, Precision
 from pubvec.encoder.forms import FloatArray
-from pubvec.encoder.models import check_model_folder, name_of, resolve
+from pubvec.encoder.kinds import kind_of
+from pubvec.encoder.models import check_model_folder, name_of, read_json, resolve
 from pubvec.errors import ConfigError, InputError, require
 
 if TYPE_CHECKING:
@@ -85,12 +85,12 @@ class ModelSettings:
                 the torch backend knows.
         """
         check_model_folder(folder)
-        config = _read_json(folder / "config.json")
+        config = read_json(folder / "config.json")
         dim = _require_int(config, "hidden_size", folder / "config.json")
         pooling, is_normalized = _read_modules(folder, dim)
-        prompts = _read_json(folder / "config_sentence_transformers.json", default={})
+        prompts = read_json(folder / "config_sentence_transformers.json", default={})
         named: dict[str, str] = prompts.get("prompts") or {}
-        limits = _read_json(folder / "sentence_bert_config.json", default={})
+        limits = read_json(folder / "sentence_bert_config.json", default={})
         n_positions = count_positions(folder)
         return cls(
             folder=folder,
@@ -124,14 +124,16 @@ def load(
         n_threads: None: every core that the process may use.
 
     Raises:
-        InputError: there is no such model, or its folder misses files.
+        InputError: there is no such model, its folder misses files, or it is no bi-encoder.
         ConfigError: the settings exclude each other or exceed the model's.
         MissingExtraError: the backend's library is not installed.
     """
     if n_threads is not None and n_threads < 1:
         raise ConfigError(f"n_threads must be at least 1, not {n_threads}")
     folder, name = resolve(path_or_name), name_of(path_or_name)
-    check_model_folder(folder)
+    found = kind_of(folder)
+    if found != "bi-encoder":
+        raise InputError(f"{folder} is a {found}, which has no embedding of a text: expected a bi-encoder")
     _check_max_seq_length(max_seq_length, folder)
     backend, precision = choose_backend(folder, backend, precision)
     if backend == "torch":
@@ -183,7 +185,7 @@ def _check_max_seq_length(wanted: int | None, folder: Path) -> None:
 def _read_modules(folder: Path, dim: int) -> tuple[Pooling, bool]:
     """Pooling, and whether the vectors are normalized."""
     path = folder / "modules.json"
-    modules = _read_json(path, default=None)
+    modules = read_json(path, default=None)
     if modules is None:
         return "mean", False
     try:
@@ -201,7 +203,7 @@ def _read_modules(folder: Path, dim: int) -> tuple[Pooling, bool]:
 
 def _read_pooling(path: Path, dim: int) -> Pooling:
     """Read the pooling in the form of sentence-transformers 6 (`pooling_mode`) or the older booleans."""
-    config = _read_json(path)
+    config = read_json(path)
     modes = config.get("pooling_mode") or [
         key for key, value in config.items() if key.startswith("pooling_mode_") and value is True
     ]
@@ -217,7 +219,7 @@ def _read_pooling(path: Path, dim: int) -> Pooling:
 
 def _read_max_seq_length(folder: Path, limits: Mapping[str, Any]) -> int:
     """Where sentence-transformers keeps it: in its own file, or since version 6 the tokenizer's."""
-    tokenizer = _read_json(folder / "tokenizer_config.json", default={})
+    tokenizer = read_json(folder / "tokenizer_config.json", default={})
     return int(limits.get("max_seq_length") or tokenizer.get("model_max_length") or _NO_LIMIT)
 
 
@@ -227,7 +229,7 @@ def count_positions(folder: Path) -> int:
     Raises:
         InputError: `config.json` is missing or does not say.
     """
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     n_positions = _require_int(config, "max_position_embeddings", folder / "config.json")
     if config.get("model_type") in _SHIFTED:
         n_positions -= int(config.get("pad_token_id") or 0) + 1
@@ -239,17 +241,3 @@ def _require_int(config: Mapping[str, Any], key: str, path: Path) -> int:
     if not isinstance(value, int):
         raise InputError(f"{path} has no {key}: this is not the configuration of a transformer encoder")
     return value
-
-
-_REQUIRED: Any = object()
-
-
-def _read_json(path: Path, default: Any = _REQUIRED) -> Any:
-    if not path.is_file() and default is not _REQUIRED:
-        return default
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: the model folder is not complete") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}): fetch or save the model again") from error

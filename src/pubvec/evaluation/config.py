@@ -23,17 +23,26 @@ class EvaluateConfig:
     depth: int = 1000
     """Length of a ranking; a relevant document below it counts as not found."""
     max_seq_length: int | None = None
-    """Tokens of a text that count; by default what the model says."""
+    """Tokens of a text that count, of a late interaction's document, or of a cross-encoder's pair; by default what the
+    model says."""
+    query_length: int | None = None
+    """Tokens of a query that count, for late interaction; by default what the model says."""
     backend: Literal["onnx", "torch"] | None = None
     """onnx or torch; by default onnx where the model has been exported."""
     precision: Literal["fp32", "int8"] | None = None
     """fp32 or int8, of the onnx backend; by default int8 where the model has it."""
+    rerank_depth: int = 100
+    """Documents of a query that a cross-encoder ranks anew in a retrieval task."""
+    pair_rerank_depth: int = 20
+    """The same among the positives of all pairs, for RR@10 of pairs."""
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ConfigError(f"seeds must be different numbers ≥ 0, found {self.seeds}")
-        for name in ("n_resamples", "depth"):
+        for name in ("n_resamples", "depth", "rerank_depth", "pair_rerank_depth"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
-        if self.max_seq_length is not None and self.max_seq_length < 3:
-            raise ConfigError(f"max_seq_length must be at least 3 tokens, found {self.max_seq_length}")
+        for name in ("max_seq_length", "query_length"):
+            length = getattr(self, name)
+            if length is not None and length < 3:
+                raise ConfigError(f"{name} must be at least 3 tokens, found {length}")

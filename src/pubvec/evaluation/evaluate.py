@@ -8,18 +8,23 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pubvec.encoder.base import Encoder
+from pubvec.encoder.kinds import Kind
+from pubvec.encoder.scorer import BiEncoderScorer, Scorer
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.machine import code_commit, describe_machine
-from pubvec.evaluation.models import LazyModel, ModelSource, name_models
+from pubvec.evaluation.models import LazyModel, ModelSource, name_model, name_models
 from pubvec.evaluation.pairs import evaluate_pairs
 from pubvec.evaluation.results import Identity, Outcome, Result, read_result, result_path
 from pubvec.evaluation.retrieval import evaluate_retrieval
 from pubvec.evaluation.tasks import PairSet, RetrievalSet, Task, find_task
 from pubvec.files import fingerprint, json_ready, package_versions
 from pubvec.progress import track
+
+_RERANKING = ("rerank_depth", "pair_rerank_depth")
+"""Settings of a cross-encoder."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ def evaluate(
     output: Path | str,
     config: EvaluateConfig | None = None,
     *,
+    first_stage: ModelSource | None = None,
     force: bool = False,
 ) -> list[Result]:
     """Evaluate each model on each task and write one JSON file for each.
@@ -45,12 +51,14 @@ def evaluate(
     A result on disk of the same model, data and settings is kept: a killed evaluation goes on where it was.
 
     Args:
-        models: folders, hub names, known short names or loaded encoders; a mapping names them, otherwise
-            a published system keeps its name, a folder and an encoder have their own.
+        models: of any kind: folders, hub names, known short names, loaded encoders or scorers; a mapping names
+            them, otherwise a published system keeps its name, a folder and a loaded model have their own.
         tasks: names for `tasks.find_task`.
         data: folder of the tasks' files.
         output: the `results/` folder.
-        config: settings; None: the defaults.
+        config: settings; None: the defaults. A setting that a kind does not have is no part of its result.
+        first_stage: model whose best documents a cross-encoder ranks anew; without one, it has no ranking measures
+            on pairs, and no retrieval tasks.
         force: replace damaged results and those of other models, data or settings.
 
     Returns:
@@ -58,7 +66,8 @@ def evaluate(
 
     Raises:
         InputError: a file of a task is missing or damaged, or a model returned vectors that are not usable.
-        ConfigError: a task or setting is not known, or two models share a name.
+        ConfigError: a task or setting is not known, two models share a name, or a cross-encoder has a retrieval
+            task and no first stage.
         OutputError: a result of the same name and other content exists, and not `force`.
     """
     config = config or EvaluateConfig()
@@ -68,13 +77,19 @@ def evaluate(
         raise ConfigError("evaluate needs at least one model and one task")
     if len({job.task.name for job in jobs}) < len(jobs):
         raise ConfigError(f"two tasks share a name: {', '.join(job.task.name for job in jobs)}")
-    evaluations = [(name, source, job) for name, source in named.items() for job in jobs]
-    model: LazyModel | None = None
+    first = None
+    if first_stage is not None:
+        first = LazyModel(name_model(first_stage), first_stage, config)
+        if first.kind == "cross-encoder":
+            raise ConfigError(f"{first.name} is a cross-encoder: the first stage must rank all documents")
+    sources = [LazyModel(name, source, config) for name, source in named.items()]
+    _check_first_stage(sources, jobs, first)
+    evaluations = [(model, job) for model in sources for job in jobs]
     results = []
-    for name, source, job in track(evaluations, "evaluations", len(evaluations)):
-        if model is None or model.name != name:
-            model = LazyModel(name, source, config.backend, config.precision, config.max_seq_length)
-        results.append(_evaluate_or_keep(model, job, Path(output), config, force=force))
+    for model, job in track(evaluations, "evaluations", len(evaluations)):
+        results.append(_evaluate_or_keep(model, job, Path(output), config, first, force=force))
+        if job is jobs[-1]:
+            model.unload()
     return results
 
 
@@ -83,10 +98,29 @@ def _read(task: Task, data: Path) -> _Job:
     return _Job(task, texts, {path.name: fingerprint(path) for path in task.files(data)})
 
 
+def _check_first_stage(models: Sequence[LazyModel], jobs: Sequence[_Job], first: LazyModel | None) -> None:
+    searches = [job.task.name for job in jobs if isinstance(job.texts, RetrievalSet)]
+    rerankers = [model.name for model in models if model.kind == "cross-encoder"]
+    if first is None and searches and rerankers:
+        raise ConfigError(
+            f"{rerankers[0]} is a cross-encoder, and {searches[0]} needs a ranking of all documents: "
+            "give the model that finds what it ranks anew (--first-stage MODEL)"
+        )
+
+
 def _evaluate_or_keep(
-    model: LazyModel, job: _Job, output: Path, config: EvaluateConfig, *, force: bool
+    model: LazyModel,
+    job: _Job,
+    output: Path,
+    config: EvaluateConfig,
+    first: LazyModel | None,
+    *,
+    force: bool,
 ) -> Result:
-    settings = json_ready({"task": job.task, **json_ready(config)})
+    first = first if model.kind == "cross-encoder" else None
+    settings = json_ready({"task": job.task, **_settings(model.kind, config)})
+    if first is not None:
+        settings["first_stage"] = {"system": first.name, "model": first.hash}
     identity = Identity(model=model.hash, data=job.data, config=settings)
     path = result_path(output, model.name, job.task.name)
     if path.exists():
@@ -98,9 +132,19 @@ def _evaluate_or_keep(
                 f"{path} is of another model, data or settings: add --force to replace it, "
                 "or choose another output or name"
             )
-    result = _evaluate(model.name, model.encoder, job, config, identity)
+    result = _evaluate(model, job, config, first, identity)
     result.write(output)
     return result
+
+
+def _settings(kind: Kind, config: EvaluateConfig) -> dict[str, Any]:
+    """The settings that decide a result of this kind; results of older versions have no others."""
+    unused = {"bi-encoder": ("query_length", *_RERANKING), "late interaction": _RERANKING}
+    return {
+        name: value
+        for name, value in json_ready(config).items()
+        if name not in unused.get(kind, ("query_length",))
+    }
 
 
 def _read_kept(path: Path, *, force: bool) -> Result | None:
@@ -112,26 +156,48 @@ def _read_kept(path: Path, *, force: bool) -> Result | None:
         raise
 
 
-def _evaluate(system: str, encoder: Encoder, job: _Job, config: EvaluateConfig, identity: Identity) -> Result:
+def _evaluate(
+    model: LazyModel, job: _Job, config: EvaluateConfig, first: LazyModel | None, identity: Identity
+) -> Result:
     started_at = time.perf_counter()
-    outcome = _measure(encoder, job, config)
+    scorer = model.scorer
+    outcome = _measure(scorer, job, config, first.scorer if first is not None else None)
+    runner = scorer.encoder if isinstance(scorer, BiEncoderScorer) else scorer
+    lengths = scorer.lengths
     return Result(
-        system=system,
+        system=model.name,
         task=job.task.name,
         **outcome._asdict(),
         seconds=round(time.perf_counter() - started_at, 3),
-        dim=encoder.dim,
-        max_seq_length=encoder.max_seq_length,
-        encoder=type(encoder).__name__,
+        dim=scorer.dim,
+        max_seq_length=lengths.get("max_seq_length") or lengths["document_length"],
+        encoder=type(runner).__name__,
         identity=identity,
         machine=describe_machine(),
         versions=package_versions(),
         commit=code_commit(),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        kind=scorer.kind,
+        lengths=lengths,
+        first_stage=first.name if first is not None else None,
     )
 
 
-def _measure(encoder: Encoder, job: _Job, config: EvaluateConfig) -> Outcome:
+def _measure(scorer: Scorer, job: _Job, config: EvaluateConfig, first: Scorer | None) -> Outcome:
     if isinstance(job.texts, PairSet):
-        return evaluate_pairs(encoder, job.texts, seeds=config.seeds, n_resamples=config.n_resamples)
-    return evaluate_retrieval(encoder, job.texts, depth=config.depth, n_resamples=config.n_resamples)
+        return evaluate_pairs(
+            scorer,
+            job.texts,
+            seeds=config.seeds,
+            n_resamples=config.n_resamples,
+            first_stage=first,
+            rerank_depth=config.pair_rerank_depth,
+        )
+    return evaluate_retrieval(
+        scorer,
+        job.texts,
+        depth=config.depth,
+        n_resamples=config.n_resamples,
+        first_stage=first,
+        rerank_depth=config.rerank_depth,
+    )

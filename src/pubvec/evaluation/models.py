@@ -6,18 +6,21 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from pubvec.encoder.base import Encoder, load
+from pubvec.encoder.base import Encoder
+from pubvec.encoder.kinds import Kind, kind_of
 from pubvec.encoder.models import name_of, resolve
+from pubvec.encoder.scorer import BiEncoderScorer, Scorer, load_scorer
 from pubvec.errors import ConfigError, InputError
+from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.systems import find_system
 from pubvec.files import fingerprint
 
-ModelSource: TypeAlias = str | Path | Encoder
-"""A folder, a hub name, a known short name, or a loaded encoder."""
+ModelSource: TypeAlias = str | Path | Encoder | Scorer
+"""A folder, a hub name, a known short name, or a loaded encoder or scorer."""
 
 _PROBES = ("insulin", "A trial of aspirin after stroke.", " ".join(["the kinase phosphorylates"] * 300))
 
@@ -35,7 +38,9 @@ def name_models(models: Iterable[ModelSource] | Mapping[str, ModelSource]) -> di
     if isinstance(models, str | Path):
         raise ConfigError(f"models must be a list or a mapping, found {models!r}")
     named: dict[str, ModelSource] = {}
-    given = models.items() if isinstance(models, Mapping) else ((_name_of(model), model) for model in models)
+    given = (
+        models.items() if isinstance(models, Mapping) else ((name_model(model), model) for model in models)
+    )
     for name, model in given:
         if name in named:
             raise ConfigError(f"two models are called {name!r}: give them names that differ")
@@ -46,37 +51,45 @@ def name_models(models: Iterable[ModelSource] | Mapping[str, ModelSource]) -> di
 
 
 class LazyModel:
-    """A model that is loaded when its first text is encoded: a kept result needs no model.
+    """A model that is loaded when its first text is scored: a kept result needs no model.
 
-    A folder or name is loaded by the encoder room with the given settings; a loaded encoder is used as it is.
+    A folder or name is loaded by the encoder room with the settings that its kind has; a loaded encoder or scorer is
+    used as it is.
     """
 
-    def __init__(
-        self,
-        name: str,
-        source: ModelSource,
-        backend: Literal["onnx", "torch"] | None = None,
-        precision: Literal["fp32", "int8"] | None = None,
-        max_seq_length: int | None = None,
-    ) -> None:
+    def __init__(self, name: str, source: ModelSource, config: EvaluateConfig) -> None:
         self.name = name
-        self._load: Callable[[], Encoder]
+        self.kind: Kind
+        self._load: Callable[[], Scorer]
         if isinstance(source, str | Path):
-            self._load = lambda: load(
-                source, backend=backend, precision=precision, max_seq_length=max_seq_length
-            )
-            self.hash = _hash_folder(resolve(source))
+            folder = resolve(source)
+            self.kind, self.hash = kind_of(folder), _hash_folder(folder)
+            self._load = lambda: load_scorer(source, **self._options(config))
         else:
-            self._load = lambda: source
-            self.hash = _hash_vectors(source)
+            scorer = source if isinstance(source, Scorer) else BiEncoderScorer(source)
+            self.kind, self.hash = scorer.kind, _hash_outputs(scorer)
+            self._load = lambda: scorer
 
     @cached_property
-    def encoder(self) -> Encoder:
-        """The encoder, loaded at the first use."""
+    def scorer(self) -> Scorer:
+        """The model, loaded at the first use."""
         return self._load()
 
+    def unload(self) -> None:
+        """Forget the scorer, which is loaded again where it is needed."""
+        self.__dict__.pop("scorer", None)
 
-def _name_of(model: ModelSource) -> str:
+    def _options(self, config: EvaluateConfig) -> dict[str, Any]:
+        options: dict[str, Any] = {"max_seq_length": config.max_seq_length}
+        if self.kind == "bi-encoder":
+            options.update(backend=config.backend, precision=config.precision)
+        if self.kind == "late interaction":
+            options["query_length"] = config.query_length
+        return options
+
+
+def name_model(model: ModelSource) -> str:
+    """The name of a published system, the last part of a folder's path, or the name that a loaded model has."""
     if isinstance(model, str | Path) and Path(model).is_dir():
         return name_of(model)
     name = name_of(model) if isinstance(model, str | Path) else model.name
@@ -84,9 +97,13 @@ def _name_of(model: ModelSource) -> str:
     return system.name if system else name
 
 
-def _hash_vectors(encoder: Encoder) -> str:
-    vectors = encoder.encode(_PROBES, normalize=True)
-    return hashlib.sha256(np.ascontiguousarray(vectors, dtype=np.float32).tobytes()).hexdigest()
+def _hash_outputs(scorer: Scorer) -> str:
+    if isinstance(scorer, BiEncoderScorer):
+        outputs = scorer.encoder.encode(_PROBES, normalize=True)
+    else:
+        short, _, long = _PROBES
+        outputs = scorer.score([(short, long), (long, short)])
+    return hashlib.sha256(np.ascontiguousarray(outputs, dtype=np.float32).tobytes()).hexdigest()
 
 
 def _hash_folder(folder: Path) -> str:

@@ -7,41 +7,30 @@ is nearly saturated and rewards scores that form two clusters, so AUC and RR@10 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from pubvec.encoder.base import Encoder
-from pubvec.evaluation.measures import (
-    FloatArray,
-    IntArray,
-    Measure,
-    auc,
-    draw_resamples,
-    interval_of,
-    pearson,
+from pubvec.encoder.scorer import BiEncoderScorer, LateInteraction, Scorer
+from pubvec.errors import ConfigError
+from pubvec.evaluation.measures import FloatArray, IntArray, Measure
+from pubvec.evaluation.pair_scores import PairScores, correlation, measure_pair_scores
+from pubvec.evaluation.results import Outcome
+from pubvec.evaluation.retrieval import (
+    check_finite,
+    encode_texts,
+    measure_ranking,
+    rank_blocks,
+    rank_collection,
+    rank_documents,
+    rerank,
+    scan_order,
+    score_pairs,
 )
-from pubvec.evaluation.results import Figure, Outcome
-from pubvec.evaluation.retrieval import encode_texts, measure_vectors
-from pubvec.evaluation.tasks import PairSet, retrieval_of
+from pubvec.evaluation.tasks import PairSet, RetrievalSet, retrieval_of
 
 _RANKING = (Measure("RR", 10),)
-
-
-class PairScores(NamedTuple):
-    """Scores of n positive pairs and, for each seed, of n negative pairs with the same anchors.
-
-    *Shape:* (n,) each. Any kind of scorer can fill it: the measures of scores need nothing else.
-    """
-
-    positive: FloatArray
-    negative: Mapping[int, FloatArray]
-
-    def as_lists(self) -> dict[str, Any]:
-        """For JSON, to seven decimals: the precision of a float32 cosine."""
-        negative = {str(seed): _rounded(scores) for seed, scores in self.negative.items()}
-        return {"positive": _rounded(self.positive), "negative": negative}
 
 
 def draw_negatives(n: int, seed: int) -> IntArray:
@@ -52,102 +41,143 @@ def draw_negatives(n: int, seed: int) -> IntArray:
     return (np.arange(n) + np.random.default_rng(seed).integers(1, n, n)) % n
 
 
-def evaluate_pairs(encoder: Encoder, pairs: PairSet, *, seeds: Sequence[int], n_resamples: int) -> Outcome:
-    """Cosine of positive and negative pairs, and the rank of each positive among all positives.
+def evaluate_pairs(
+    scorer: Scorer,
+    pairs: PairSet,
+    *,
+    seeds: Sequence[int],
+    n_resamples: int,
+    first_stage: Scorer | None = None,
+    rerank_depth: int = 20,
+) -> Outcome:
+    """Scores of positive and negative pairs, and the rank of each positive among all positives.
+
+    Late interaction is measured by mean MaxSim, with Pearson of the sum beside it; a cross-encoder by the
+    sigmoid of its logit, with Pearson of the logit beside it.
 
     Args:
-        encoder: encodes anchors and positives alike.
+        scorer: of any kind.
         pairs: at least two. Equal positives count as one document.
         seeds: one draw of negatives each.
         n_resamples: of the bootstrap over pairs.
+        first_stage: finds the positives that a cross-encoder ranks, for which n² pairs are too many; None
+            leaves RR out.
+        rerank_depth: how many positives it finds for an anchor.
+
+    Raises:
+        ConfigError: a cross-encoder does not give logits, late interaction not the mean, or the first
+            stage cannot rank.
     """
     collection = retrieval_of(pairs, _RANKING)
+    if isinstance(scorer, BiEncoderScorer):
+        return _evaluate_cosines(scorer.encoder, pairs, collection, seeds, n_resamples)
+    if isinstance(scorer, LateInteraction):
+        return _evaluate_maxsim(scorer, pairs, collection, seeds, n_resamples)
+    outcome = _evaluate_logits(scorer, pairs, collection, seeds, n_resamples)
+    if first_stage is None:
+        return outcome
+    found = rank_collection(first_stage, collection, rerank_depth)
+    ranking = measure_ranking(rerank(scorer, collection, found), collection, n_resamples)
+    return outcome._replace(figures={**outcome.figures, **ranking})
+
+
+def _evaluate_cosines(
+    encoder: Encoder, pairs: PairSet, collection: RetrievalSet, seeds: Sequence[int], n_resamples: int
+) -> Outcome:
     anchors = encode_texts(encoder, pairs.anchors, "anchors")
     documents = encode_texts(encoder, list(collection.documents.values()), "positives")
-    row_of = {text: row for row, text in enumerate(collection.documents.values())}
-    positives = documents[[row_of[text] for text in pairs.positives]]
-    n = len(anchors)
-    scores = PairScores(
-        _cosines(anchors, positives),
-        {seed: _cosines(anchors, positives[draw_negatives(n, seed)]) for seed in seeds},
+    scores = PairScores.of(
+        seeds, [_cosines(anchors, documents[columns]) for columns in _columns(pairs, seeds)]
     )
+    ids = {"query_ids": list(collection.queries), "doc_ids": list(collection.documents)}
+    run = rank_documents(anchors, documents, **ids, depth=len(anchors))
     figures = {
         **measure_pair_scores(scores, n_resamples),
-        **measure_vectors(anchors, documents, collection, depth=n, n_resamples=n_resamples),
+        **measure_ranking(run, collection, n_resamples),
     }
-    return Outcome(n, len(documents), figures, scores.as_lists())
+    return Outcome(len(anchors), len(documents), figures, scores.as_lists(), "cosine")
 
 
-def measure_pair_scores(scores: PairScores, n_resamples: int) -> dict[str, Figure]:
-    """Pearson and AUC: the mean over seeds, its spread, and an interval over pairs.
-
-    A resample draws a pair together with its negatives, which share its anchor. Spearman is left out: on
-    balanced labels it is √3/2 · (2 AUC − 1), at most 0.866.
-    """
-    counts = draw_resamples(len(scores.positive), n_resamples)
-    return {
-        "Pearson": _over_seeds(scores, pearson_of_labels, resample_pearson, counts),
-        "AUC": _over_seeds(scores, auc, resample_auc, counts),
+def _evaluate_maxsim(
+    scorer: LateInteraction,
+    pairs: PairSet,
+    collection: RetrievalSet,
+    seeds: Sequence[int],
+    n_resamples: int,
+) -> Outcome:
+    """From one pass over the matrix of all anchors and all positives, of which no more than a block exists."""
+    _expect(scorer, scorer.definition.startswith("mean"), "the mean over query tokens")
+    queries = scorer.encode_queries(pairs.anchors)
+    query_ids, doc_ids = list(collection.queries), list(collection.documents)
+    documents, order = list(collection.documents.values()), scan_order(doc_ids)
+    places = np.argsort(order)[_columns(pairs, seeds)]
+    picked = np.empty(places.shape, np.float32)
+    blocks = scorer.iter_scores(queries, [documents[column] for column in order])
+    depth = max(measure.cutoff or len(doc_ids) for measure in collection.measures)
+    run = rank_blocks(_picking(blocks, places, picked), query_ids=query_ids, doc_ids=doc_ids, depth=depth)
+    check_finite(picked, scorer)
+    scores = PairScores.of(seeds, list(picked))
+    sums = PairScores.of(seeds, list(picked * [len(query) for query in queries]))
+    figures = {
+        **measure_pair_scores(scores, n_resamples),
+        "Pearson (sum)": correlation(sums, n_resamples),
+        **measure_ranking(run, collection, n_resamples),
     }
+    return Outcome(len(queries), len(documents), figures, scores.as_lists(), scorer.definition)
 
 
-def pearson_of_labels(positive: FloatArray, negative: FloatArray) -> float:
-    """Correlation of all scores with their labels, 1 and 0. *Shape:* (n_positives,), (n_negatives,)"""
-    labels = np.repeat([1.0, 0.0], [len(positive), len(negative)])
-    return pearson(np.concatenate([positive, negative]), labels)
+def _evaluate_logits(
+    scorer: Scorer, pairs: PairSet, collection: RetrievalSet, seeds: Sequence[int], n_resamples: int
+) -> Outcome:
+    """AUC is the logits': it is the same over sigmoids, but for those that round to 1."""
+    _expect(scorer, scorer.definition == "logit", "logits")
+    documents, columns = list(collection.documents.values()), _columns(pairs, seeds)
+    texts = [
+        (anchor, documents[column])
+        for row in columns
+        for anchor, column in zip(pairs.anchors, row, strict=True)
+    ]
+    logits = score_pairs(scorer, texts).reshape(columns.shape)
+    scores = PairScores.of(seeds, list(logits))
+    sigmoids = PairScores.of(seeds, list((1 + np.tanh(logits.astype(np.float64) / 2)) / 2))
+    of_logits = measure_pair_scores(scores, n_resamples)
+    figures = {
+        "Pearson": correlation(sigmoids, n_resamples),
+        "AUC": of_logits["AUC"],
+        "Pearson (logit)": of_logits["Pearson"],
+    }
+    n = len(pairs.anchors)
+    return Outcome(n, len(documents), figures, scores.as_lists(), "sigmoid of the logit")
 
 
-def resample_pearson(scores: PairScores, counts: FloatArray) -> FloatArray:
-    """Mean over seeds of `pearson_of_labels` in each resample, from sums of scores and of their squares.
+def _expect(scorer: Scorer, is_met: bool, what: str) -> None:
+    if not is_met:
+        raise ConfigError(
+            f"{scorer.name} gives {scorer.definition}: evaluation computes its figures from {what}, load it so"
+        )
 
-    *Shape:* `counts`: (n_resamples, n); returns (n_resamples,)
+
+def _columns(pairs: PairSet, seeds: Sequence[int]) -> IntArray:
+    """Which distinct positive each anchor meets: its own, then one at random for each seed.
+
+    *Shape:* (1 + n_seeds, n_pairs)
     """
-    n = len(scores.positive)
-    mean_positive, square_positive = (counts @ power / n for power in _powers(scores.positive))
-    values = []
-    for negative in scores.negative.values():
-        mean_negative, square_negative = (counts @ power / n for power in _powers(negative))
-        variance = (square_positive + square_negative) / 2 - ((mean_positive + mean_negative) / 2) ** 2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values.append((mean_positive - mean_negative) / 2 / np.sqrt(variance))
-    return np.asarray(np.mean(values, axis=0))
+    column_of = {text: column for column, text in enumerate(dict.fromkeys(pairs.positives))}
+    own = np.array([column_of[text] for text in pairs.positives])
+    return np.stack([own, *(own[draw_negatives(len(own), seed)] for seed in seeds)])
 
 
-def resample_auc(scores: PairScores, counts: FloatArray) -> FloatArray:
-    """Mean over seeds of `auc` in each resample, from all comparisons of a positive and a negative.
+def _picking(blocks: Iterable[FloatArray], places: IntArray, picked: FloatArray) -> Iterator[FloatArray]:
+    """Yield `blocks` of documents and copy from each what `places` names into `picked`.
 
-    *Shape:* `counts`: (n_resamples, n); returns (n_resamples,)
+    *Shape:* `blocks`: (n_queries, n_block) each; `places`, `picked`: (n, n_queries).
     """
-    n = len(scores.positive)
-    wins = np.zeros((n, n), dtype=np.float32)
-    positive = scores.positive[:, None]
-    for negative in scores.negative.values():
-        wins += positive > negative
-        wins += positive >= negative
-    wins /= 2 * len(scores.negative)
-    return np.asarray(((counts @ wins) * counts).sum(axis=1) / n**2)
-
-
-def _powers(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Scores and their squares, in double precision: their difference is a variance."""
-    exact = np.asarray(scores, dtype=np.float64)
-    return exact, exact**2
-
-
-def _over_seeds(
-    scores: PairScores,
-    statistic: Callable[[FloatArray, FloatArray], float],
-    resample: Callable[[PairScores, FloatArray], FloatArray],
-    counts: FloatArray,
-) -> Figure:
-    per_seed = {seed: statistic(scores.positive, negative) for seed, negative in scores.negative.items()}
-    values = list(per_seed.values())
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Figure(float(np.mean(values)), interval_of(resample(scores, counts)), spread, per_seed)
-
-
-def _rounded(scores: FloatArray) -> list[float]:
-    return [round(score, 7) for score in scores.tolist()]
+    n_before = 0
+    for block in blocks:
+        rows, queries = np.nonzero((places >= n_before) & (places < n_before + block.shape[1]))
+        picked[rows, queries] = block[queries, places[rows, queries] - n_before]
+        n_before += block.shape[1]
+        yield block
 
 
 def _cosines(a: FloatArray, b: FloatArray) -> FloatArray:

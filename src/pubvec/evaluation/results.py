@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pubvec.encoder.kinds import Kind
 from pubvec.errors import InputError
 from pubvec.files import json_ready, write_json
 
@@ -36,6 +37,8 @@ class Outcome(NamedTuple):
     """Measure → figure."""
     scores: Mapping[str, Any]
     """Pair tasks: `positive` and, by seed, `negative` scores of each pair; else empty."""
+    score_definition: str
+    """What the figures are computed from."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,24 @@ class Result:
     scores: Mapping[str, Any]
     seconds: float
     max_seq_length: int
-    dim: int
+    """Tokens that count of a text, of a document of late interaction, or of a pair of a cross-encoder."""
+    dim: int | None
+    """Width of an embedding, of a text or a token; None for a cross-encoder."""
     encoder: str
-    """Class that encoded the texts."""
+    """Class that encoded or scored the texts."""
     identity: Identity
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
     commit: str | None
     """Of pubvec's own checkout, with `-dirty` where files differ from it; None outside of one."""
     command: str
+    kind: Kind = "bi-encoder"
+    score_definition: str = "cosine"
+    """What the figures are computed from; one over something else has it in its name: `Pearson (logit)`."""
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    """Tokens that count, by what is cut; empty in results from before there were several."""
+    first_stage: str | None = None
+    """The system whose best documents a cross-encoder ranked anew; None where it ranked nothing."""
 
     def write(self, results: Path) -> Path:
         """Write the result below `results` and return the file."""

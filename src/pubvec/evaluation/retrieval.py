@@ -1,18 +1,21 @@
-"""Ranking by exact cosine search, measured query by query."""
+"""Rankings by exact search or of what a first stage found, measured query by query."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from pubvec.encoder.base import Encoder
-from pubvec.errors import InputError
-from pubvec.evaluation.measures import FloatArray, Run, draw_resamples, interval_of, measure_run
+from pubvec.encoder.scorer import BiEncoderScorer, LateInteraction, Scorer, TextPairs
+from pubvec.errors import ConfigError, InputError
+from pubvec.evaluation.measures import FloatArray, IntArray, Run, draw_resamples, interval_of, measure_run
 from pubvec.evaluation.results import Figure, Outcome
 from pubvec.evaluation.tasks import RetrievalSet
+from pubvec.progress import track
 
 _SEARCH_BLOCK = 256
+_SCORED_BLOCK = 1024
 
 
 def encode_texts(encoder: Encoder, texts: Sequence[str], what: str) -> FloatArray:
@@ -33,6 +36,31 @@ def encode_texts(encoder: Encoder, texts: Sequence[str], what: str) -> FloatArra
     return vectors
 
 
+def score_pairs(scorer: Scorer, pairs: TextPairs) -> FloatArray:
+    """Scores of `pairs`, with progress. *Shape:* (n,)
+
+    Raises:
+        InputError: a score is not finite.
+    """
+    blocks = range(0, len(pairs), _SCORED_BLOCK)
+    scores = [
+        scorer.score(pairs[start : start + _SCORED_BLOCK])
+        for start in track(blocks, f"blocks of {_SCORED_BLOCK} pairs scored", len(blocks))
+    ]
+    return check_finite(np.concatenate([np.empty(0, np.float32), *scores]), scorer)
+
+
+def check_finite(scores: FloatArray, scorer: Scorer) -> FloatArray:
+    """`scores`, if all of them are numbers.
+
+    Raises:
+        InputError: one is not.
+    """
+    if not np.isfinite(scores).all():
+        raise InputError(f"{scorer.name} returned a score that is not finite: the model is damaged")
+    return scores
+
+
 def rank_documents(
     query_vectors: FloatArray,
     document_vectors: FloatArray,
@@ -46,7 +74,7 @@ def rank_documents(
     *Shape:* `query_vectors`: (n_queries, dim), `document_vectors`: (n_documents, dim), of unit length.
     Equal scores are ordered as `measures` says: document ids descending.
     """
-    by_id = np.array(sorted(range(len(doc_ids)), key=lambda column: doc_ids[column], reverse=True))
+    by_id = scan_order(doc_ids)
     candidates = document_vectors[by_id].T
     depth = min(depth, len(doc_ids))
     ranking = np.empty((len(query_ids), depth), dtype=np.int64)
@@ -60,37 +88,111 @@ def rank_documents(
     return Run(query_ids, doc_ids, ranking, scores)
 
 
-def evaluate_retrieval(
-    encoder: Encoder, collection: RetrievalSet, *, depth: int, n_resamples: int
-) -> Outcome:
-    """Search `collection` with each of its queries and measure the run.
+def scan_order(doc_ids: Sequence[str]) -> IntArray:
+    """Positions of the documents, ids descending: in this order a stable sort by score settles ties.
 
-    Args:
-        encoder: encodes queries and documents alike.
-        collection: documents, queries, judgements, measures.
-        depth: length of the ranking; a relevant document below it counts as not found.
-        n_resamples: of the bootstrap over queries.
+    *Shape:* (n_documents,)
     """
-    queries = encode_texts(encoder, list(collection.queries.values()), "queries")
-    documents = encode_texts(encoder, list(collection.documents.values()), "documents")
-    figures = measure_vectors(queries, documents, collection, depth=depth, n_resamples=n_resamples)
-    return Outcome(len(queries), len(documents), figures, scores={})
+    columns = sorted(range(len(doc_ids)), key=lambda column: doc_ids[column], reverse=True)
+    return np.array(columns, dtype=np.int64)
 
 
-def measure_vectors(
-    query_vectors: FloatArray,
-    document_vectors: FloatArray,
+def rank_blocks(
+    blocks: Iterable[FloatArray], *, query_ids: Sequence[str], doc_ids: Sequence[str], depth: int
+) -> Run:
+    """The `depth` best documents for each query, of scores that come a block of documents at a time.
+
+    *Shape:* `blocks`: (n_queries, n_block) each, documents in the order of `scan_order`.
+    """
+    by_id = scan_order(doc_ids)
+    ranking: IntArray = np.empty((len(query_ids), 0), dtype=np.int64)
+    scores: FloatArray = np.empty((len(query_ids), 0), dtype=np.float32)
+    n_before = 0
+    for block in blocks:
+        columns = by_id[n_before : n_before + block.shape[1]]
+        n_before += len(columns)
+        ranking = np.concatenate([ranking, np.broadcast_to(columns, block.shape)], axis=1)
+        scores = np.concatenate([scores, block], axis=1)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+        ranking = np.take_along_axis(ranking, best, axis=1)
+        scores = np.take_along_axis(scores, best, axis=1)
+    return Run(query_ids, doc_ids, ranking, scores)
+
+
+def rank_collection(scorer: Scorer, collection: RetrievalSet, depth: int) -> Run:
+    """Rank all documents for each query, exactly.
+
+    Raises:
+        ConfigError: a cross-encoder cannot score all documents.
+    """
+    query_ids, doc_ids = list(collection.queries), list(collection.documents)
+    queries, documents = list(collection.queries.values()), list(collection.documents.values())
+    if isinstance(scorer, BiEncoderScorer):
+        return rank_documents(
+            encode_texts(scorer.encoder, queries, "queries"),
+            encode_texts(scorer.encoder, documents, "documents"),
+            query_ids=query_ids,
+            doc_ids=doc_ids,
+            depth=depth,
+        )
+    if isinstance(scorer, LateInteraction):
+        in_order = [documents[column] for column in scan_order(doc_ids)]
+        blocks = scorer.iter_scores(scorer.encode_queries(queries), in_order)
+        checked = (check_finite(block, scorer) for block in blocks)
+        return rank_blocks(checked, query_ids=query_ids, doc_ids=doc_ids, depth=depth)
+    raise ConfigError(
+        f"{scorer.name} is a {scorer.kind}, which ranks what another model has found: give a first stage"
+    )
+
+
+def rerank(scorer: Scorer, collection: RetrievalSet, first: Run) -> Run:
+    """The documents of `first` for each query, in the order of `scorer`; all others count as not found."""
+    documents = list(collection.documents.values())
+    pairs = [
+        (query, documents[column])
+        for query, columns in zip(collection.queries.values(), first.ranking, strict=True)
+        for column in columns
+    ]
+    scores: FloatArray = score_pairs(scorer, pairs).reshape(first.ranking.shape)
+    place_of = np.argsort(scan_order(first.doc_ids))
+    order = np.lexsort((place_of[first.ranking], -scores), axis=1)
+    ranking = np.take_along_axis(first.ranking, order, axis=1)
+    return Run(first.query_ids, first.doc_ids, ranking, np.take_along_axis(scores, order, axis=1))
+
+
+def evaluate_retrieval(
+    scorer: Scorer,
     collection: RetrievalSet,
     *,
     depth: int,
     n_resamples: int,
-) -> dict[str, Figure]:
-    """Measures of the run that vectors in the order of `collection` make: means over queries.
+    first_stage: Scorer | None = None,
+    rerank_depth: int = 100,
+) -> Outcome:
+    """Search `collection` with each of its queries and measure the run.
 
-    *Shape:* `query_vectors`: (n_queries, dim), `document_vectors`: (n_documents, dim), of unit length.
+    Args:
+        scorer: ranks all documents; a cross-encoder the best of the first stage.
+        collection: documents, queries, judgements, measures.
+        depth: length of the ranking; a relevant document below it counts as not found.
+        n_resamples: of the bootstrap over queries.
+        first_stage: what a cross-encoder needs: a scorer of another kind.
+        rerank_depth: how many of its documents are ranked anew; one below counts as not found.
+
+    Raises:
+        ConfigError: a cross-encoder has no first stage, or one that cannot rank.
     """
-    query_ids, doc_ids = list(collection.queries), list(collection.documents)
-    run = rank_documents(query_vectors, document_vectors, query_ids=query_ids, doc_ids=doc_ids, depth=depth)
+    if first_stage is not None and scorer.kind == "cross-encoder":
+        run = rerank(scorer, collection, rank_collection(first_stage, collection, min(depth, rerank_depth)))
+    else:
+        run = rank_collection(scorer, collection, depth)
+    figures = measure_ranking(run, collection, n_resamples)
+    return Outcome(len(run.query_ids), len(run.doc_ids), figures, {}, scorer.definition)
+
+
+def measure_ranking(run: Run, collection: RetrievalSet, n_resamples: int) -> dict[str, Figure]:
+    """The collection's measures of `run`: means over queries."""
+    query_ids = run.query_ids
     values = measure_run(run, collection.qrels, collection.measures)
     counts = draw_resamples(len(query_ids), n_resamples)
     return {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-Kind = Literal["bi-encoder", "late interaction", "cross-encoder"]
+from pubvec.encoder.kinds import Kind
 
 _CARDS = "table on the NeuML biomedbert model cards, Hugging Face hub"
 

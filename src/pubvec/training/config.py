@@ -145,3 +145,33 @@ class ContrastConfig(TrainConfig):
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class ColbertConfig(TrainConfig):
+    """Late interaction: a vector for each token (ColBERT; Khattab and Zaharia 2020, doi:10.1145/3397271.3401075)."""
+
+    dim: int = 128
+    """Width of a token's vector."""
+    query_length: int = 32
+    """Tokens of a query that count; shorter queries are expanded to it with the mask token."""
+    document_length: int = 256
+    """Tokens of a document that count, in training and in the saved model."""
+    student_temperature: float = 1.0
+    """Divides scores: sums over the tokens of a query, each between -1 and 1."""
+    teacher_temperature: float | None = None
+    """Divides the reranker's logits. None: fitted, as for step 2 of the distillation."""
+    divergence_weight: float = 1.0
+    """Weight of the KL divergence to the reranker; without effect where no reranker has scored, in `pairs/`."""
+    in_batch_weight: float | None = 1.0
+    """Weight of the contrastive term over the batch; None: off, where a reranker has scored."""
+    in_batch_scale: float = 1.0
+    """Inverse temperature of that term."""
+    n_negatives: int | None = None
+    """Negatives taken of each query; None: all that `scores/` has, of `pairs/` none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("dim", 1), ("query_length", 4), ("document_length", 4)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")

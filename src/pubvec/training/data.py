@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pubvec.errors import InputError
 from pubvec.files import read_manifest
-from pubvec.training.config import ContrastConfig, StageConfig
+from pubvec.training.config import ColbertConfig, ContrastConfig, StageConfig
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -46,7 +47,9 @@ def distinct_texts(pairs: pa.Table) -> list[str]:
     return list(dict.fromkeys([*pairs["anchor"].to_pylist(), *pairs["positive"].to_pylist()]))
 
 
-def read_queries(folder: Path | str, config: ContrastConfig) -> tuple[pa.Table, FloatArray | None]:
+def read_queries(
+    folder: Path | str, config: ContrastConfig | ColbertConfig
+) -> tuple[pa.Table, FloatArray | None]:
     """Sample the queries of a `scores/` folder, or those of a `pairs/` folder, which nothing has scored.
 
     Returns:
@@ -73,6 +76,18 @@ def read_queries(folder: Path | str, config: ContrastConfig) -> tuple[pa.Table, 
         kept = pc.list_slice(table[name], 0, n_negatives + 1)
         table = table.set_column(table.schema.get_field_index(name), name, kept)
     return table, np.stack(table["logits"].to_numpy())
+
+
+def training_columns(table: pa.Table, logits: FloatArray | None) -> dict[str, list[Any]]:
+    """Columns `query`, `positive`, `negative_1` …, and `label` (n_candidates logits) where there are logits."""
+    candidates = table["candidates"].combine_chunks()
+    columns: dict[str, list[Any]] = {"query": table["query"].to_pylist()}
+    for place in range(len(candidates[0])):
+        name = f"negative_{place}" if place else "positive"
+        columns[name] = pc.list_element(candidates, place).to_pylist()
+    if logits is not None:
+        columns["label"] = logits.tolist()
+    return columns
 
 
 def _sample(table: pa.Table, config: StageConfig) -> pa.Table:

@@ -1,0 +1,203 @@
+"""What a scorer is, and `load_scorer`, which makes one of a bi-encoder, late interaction or cross-encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from pubvec.encoder.base import Encoder, count_positions, load
+from pubvec.encoder.config import Backend, Precision
+from pubvec.encoder.forms import FloatArray
+from pubvec.encoder.kinds import Kind, kind_of
+from pubvec.encoder.models import name_of, resolve
+from pubvec.errors import ConfigError, InputError, require
+
+Similarity = Literal["mean", "sum"]
+TextPairs: TypeAlias = Sequence[tuple[str, str]]
+"""(query, document) each."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Pairs in, scores out: what the three kinds of model share."""
+
+    kind: Kind
+
+    @property
+    def name(self) -> str:
+        """Name of the system, under which its results are kept."""
+
+    @property
+    def dim(self) -> int | None:
+        """Width of an embedding, of a text or of each token; None without embeddings."""
+
+    @property
+    def definition(self) -> str:
+        """What a score is, in words."""
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """Tokens that count, special ones included, by what is cut: `max_seq_length` of a text or a pair,
+        `query_length`, `document_length`.
+        """
+
+    def score(self, pairs: TextPairs) -> FloatArray:
+        """Relevance of each document to its query; higher is better.
+
+        *Shape:* (n,), float32
+
+        Raises:
+            InputError: an element is not a pair of strings; the message has its position.
+        """
+
+
+@runtime_checkable
+class LateInteraction(Scorer, Protocol):
+    """A scorer that compares vectors of tokens, so that a document is encoded once for all queries."""
+
+    def encode_queries(self, queries: Sequence[str]) -> Sequence[Any]:
+        """Vectors of the tokens of each query. *Shape:* (n_tokens, dim) each"""
+
+    def iter_scores(self, query_vectors: Sequence[Any], documents: Sequence[str]) -> Iterator[FloatArray]:
+        """Scores of all queries and all documents, a block of documents at a time, in their order.
+
+        *Shape:* (n_queries, n_block) each, float32
+        """
+
+
+class BiEncoderScorer:
+    """Cosine of two embeddings.
+
+    Args:
+        encoder: encodes queries and documents alike.
+    """
+
+    kind: Kind = "bi-encoder"
+    definition = "cosine"
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+
+    @property
+    def name(self) -> str:
+        """See `Scorer.name`."""
+        return self.encoder.name
+
+    @property
+    def dim(self) -> int:
+        """See `Scorer.dim`."""
+        return self.encoder.dim
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """See `Scorer.lengths`."""
+        return {"max_seq_length": self.encoder.max_seq_length}
+
+    def score(self, pairs: TextPairs) -> FloatArray:
+        """See `Scorer.score`. A text that occurs often is encoded once."""
+        check_pairs(pairs)
+        row_of = {
+            text: row for row, text in enumerate(dict.fromkeys(text for pair in pairs for text in pair))
+        }
+        vectors = self.encoder.encode(row_of)
+        rows = np.array([[row_of[query], row_of[document]] for query, document in pairs], np.intp)
+        queries, documents = (vectors[column] for column in rows.reshape(-1, 2).T)
+        return np.asarray(np.einsum("ij,ij->i", queries, documents), np.float32)
+
+
+def load_scorer(
+    path_or_name: str | Path,
+    kind: Kind | None = None,
+    *,
+    backend: Backend | None = None,
+    precision: Precision | None = None,
+    max_seq_length: int | None = None,
+    query_length: int | None = None,
+    similarity: Similarity = "mean",
+    activation: Literal["sigmoid"] | None = None,
+    n_threads: int | None = None,
+) -> Scorer:
+    """Load a model of any of the three kinds.
+
+    Args:
+        path_or_name: a model folder, a short name or a hub name.
+        kind: what is expected; None takes any.
+        backend: of a bi-encoder, as for `load`; the other kinds run on torch.
+        precision: of a bi-encoder's ONNX graph.
+        max_seq_length: tokens that count: of a text, of a late interaction's document, or of a
+            cross-encoder's pair. None: what the model says.
+        query_length: tokens of a late interaction's query that count. None: what the model says.
+        similarity: of late interaction: MaxSim is the sum over the tokens of the query, or its mean, which
+            lies between -1 and 1 and does not grow with the query.
+        activation: of a cross-encoder: None gives logits.
+        n_threads: None: every core that the process may use.
+
+    Raises:
+        InputError: there is no such model, its folder misses files, or it is of another kind.
+        ConfigError: a setting is one that this kind does not have, or exceeds the model's.
+        MissingExtraError: torch is not installed, and this model needs it.
+    """
+    folder, name = resolve(path_or_name), name_of(path_or_name)
+    found = kind_of(folder)
+    if kind not in (None, found):
+        raise InputError(f"{folder} holds a model of kind {found}, and a {kind} was expected")
+    if query_length is not None and found != "late interaction":
+        raise ConfigError(f"query_length is a setting of late interaction, and {folder} is a {found}")
+    if found == "bi-encoder":
+        return BiEncoderScorer(
+            load(
+                path_or_name,
+                backend=backend,
+                precision=precision,
+                max_seq_length=max_seq_length,
+                n_threads=n_threads,
+            )
+        )
+    if backend == "onnx" or precision == "int8":
+        raise ConfigError(f"{folder} is a {found}: only a bi-encoder has the onnx backend, use torch")
+    for length in (max_seq_length, query_length):
+        _check_length(length, folder)
+    for library in ("torch", "sentence_transformers"):
+        require(library, extra="train")
+    if found == "cross-encoder":
+        from pubvec.encoder.cross import CrossEncoderScorer
+
+        return CrossEncoderScorer.load(
+            folder, name=name, max_seq_length=max_seq_length, activation=activation, n_threads=n_threads
+        )
+    from pubvec.encoder.late import LateInteractionScorer
+
+    return LateInteractionScorer.load(
+        folder,
+        name=name,
+        query_length=query_length,
+        document_length=max_seq_length,
+        similarity=similarity,
+        n_threads=n_threads,
+    )
+
+
+def check_pairs(pairs: TextPairs) -> None:
+    """Check that every element is a pair of strings.
+
+    Raises:
+        InputError: one is not.
+    """
+    for position, pair in enumerate(pairs):
+        is_pair = not isinstance(pair, str) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+        if not is_pair:
+            raise InputError(
+                f"pair {position} (counted from 0): expected two strings, found {pair!r:.60}: "
+                "write score([(query, document)])"
+            )
+
+
+def _check_length(wanted: int | None, folder: Path) -> None:
+    n_positions = count_positions(folder)
+    if wanted is not None and not 3 <= wanted <= n_positions:
+        raise ConfigError(
+            f"a length is {wanted}: expected 3 to {n_positions}, the positions that {folder} has"
+        )
