@@ -22,11 +22,13 @@ VERBS = [
     "train contrast",
     "train colbert",
     "export",
+    "calibrate",
     "encode",
     "index",
     "search",
     "evaluate",
     "compare",
+    "release",
     "models",
 ]
 

@@ -13,6 +13,7 @@ from pubvec.evaluation.measures import auc, draw_resamples, spearman
 from pubvec.evaluation.pair_scores import (
     PairScores,
     measure_pair_scores,
+    measure_probabilities,
     pearson_of_labels,
     resample_auc,
     resample_pearson,
@@ -126,3 +127,39 @@ def test_an_encoder_that_knows_nothing_has_no_correlation(encoder) -> None:
     )
     with pytest.raises(InputError, match="all scores"):
         evaluate(encoder)
+
+
+def draw_probabilities(n: int = 300) -> PairScores:
+    rng = np.random.default_rng(0)
+    return PairScores(rng.beta(5, 2, n), {seed: rng.beta(2, 5, n) for seed in (0, 1)})
+
+
+def test_brier_is_the_mean_squared_distance_to_the_label():
+    scores = draw_probabilities()
+    figure = measure_probabilities(scores, 200)["Brier"]
+    for seed, negative in scores.negative.items():
+        expected = (np.sum((1 - scores.positive) ** 2) + np.sum(negative**2)) / 600
+        assert figure.per_seed[seed] == pytest.approx(expected)
+    assert figure.interval[0] < figure.value < figure.interval[1]
+
+
+def test_ece_is_the_mean_gap_of_fifteen_bins():
+    scores = draw_probabilities()
+    figure = measure_probabilities(scores, 200)["ECE"]
+    for seed, negative in scores.negative.items():
+        probabilities = np.concatenate([scores.positive, negative])
+        labels = np.repeat([1.0, 0.0], 300)
+        bins = np.array_split(np.argsort(probabilities), 15)  # 600 / 15 each
+        expected = np.mean([abs(probabilities[rows].mean() - labels[rows].mean()) for rows in bins])
+        assert figure.per_seed[seed] == pytest.approx(expected)
+    assert figure.interval[0] < figure.interval[1]
+
+
+def test_probabilities_that_made_the_labels_are_calibrated_and_shifted_ones_are_not():
+    rng = np.random.default_rng(1)
+    probabilities = rng.random(60_000)
+    is_positive = rng.random(60_000) < probabilities
+    n = min(is_positive.sum(), (~is_positive).sum())
+    scores = PairScores(probabilities[is_positive][:n], {0: probabilities[~is_positive][:n]})
+    assert measure_probabilities(scores, 1)["ECE"].value < 0.02
+    assert measure_probabilities(scores.map(np.sqrt), 1)["ECE"].value > 0.1

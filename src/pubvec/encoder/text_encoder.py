@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pubvec.encoder.batching import Batcher, Compute
-from pubvec.encoder.calibration import Calibration
+from pubvec.encoder.calibration import CALIBRATION_FILE, Calibration
 from pubvec.encoder.forms import (
     RANGES_FILE,
     EmbeddingArray,
@@ -137,6 +137,12 @@ class TextEncoder(ABC):
     @abstractmethod
     def folder(self) -> Path | None:
         """That the model was loaded from; None for one that has not been saved."""
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What turns this model's cosines into probabilities; None where it is not calibrated."""
+        has_any = self.folder is not None and (self.folder / CALIBRATION_FILE).is_file()
+        return Calibration.read(self._require_folder("calibration")) if has_any else None
 
     def _ranges(self) -> EmbeddingRanges:
         return EmbeddingRanges.read(self._require_folder("ranges for int8 embeddings") / "onnx" / RANGES_FILE)

@@ -46,3 +46,25 @@ class EvaluateConfig:
             length = getattr(self, name)
             if length is not None and length < 3:
                 raise ConfigError(f"{name} must be at least 3 tokens, found {length}")
+
+
+@dataclass(frozen=True)
+class CalibrateConfig:
+    """What a calibration is fitted on.
+
+    Raises:
+        ConfigError: there is no seed.
+    """
+
+    rules: tuple[str, ...] = ()
+    """Pairs made by these rules; empty: of all rules."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """One draw of random negatives each, as many as there are pairs."""
+    max_seq_length: int | None = None
+    """Tokens of a text that count; None: what the model says."""
+    backend: Literal["onnx", "torch"] | None = None
+    precision: Literal["fp32", "int8"] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            raise ConfigError("seeds: expected one or more")

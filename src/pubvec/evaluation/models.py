@@ -63,7 +63,7 @@ class LazyModel:
         self._load: Callable[[], Scorer]
         if isinstance(source, str | Path):
             folder = resolve(source)
-            self.kind, self.hash = kind_of(folder), _hash_folder(folder)
+            self.kind, self.hash = kind_of(folder), hash_folder(folder)
             self._load = lambda: load_scorer(source, **self._options(config))
         else:
             scorer = source if isinstance(source, Scorer) else BiEncoderScorer(source)
@@ -106,8 +106,11 @@ def _hash_outputs(scorer: Scorer) -> str:
     return hashlib.sha256(np.ascontiguousarray(outputs, dtype=np.float32).tobytes()).hexdigest()
 
 
-def _hash_folder(folder: Path) -> str:
-    """SHA-256 over names and contents of all files, so that an export into a model folder counts too."""
+def hash_folder(folder: Path) -> str:
+    """What identifies a model in results: SHA-256 over names and contents of all files.
+
+    So an export or a calibration, which add files, make another model of it.
+    """
     digest = hashlib.sha256()
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if not files:

@@ -10,6 +10,8 @@ import numpy as np
 from pubvec.evaluation.measures import FloatArray, auc, draw_resamples, interval_of, pearson
 from pubvec.evaluation.results import Figure
 
+_N_BINS = 15
+
 
 class PairScores(NamedTuple):
     """Scores of n positive pairs and, for each seed, of n negative pairs with the same anchors.
@@ -24,6 +26,12 @@ class PairScores(NamedTuple):
     def of(cls, seeds: Sequence[int], rows: Sequence[FloatArray]) -> PairScores:
         """From the scores of the positives and then those of each seed's negatives."""
         return cls(rows[0], dict(zip(seeds, rows[1:], strict=True)))
+
+    def map(self, function: Callable[[FloatArray], FloatArray]) -> PairScores:
+        """The same pairs with `function` of their scores."""
+        return PairScores(
+            function(self.positive), {seed: function(scores) for seed, scores in self.negative.items()}
+        )
 
     def as_lists(self) -> dict[str, Any]:
         """For JSON, to seven decimals: the precision of a float32 score."""
@@ -49,6 +57,53 @@ def measure_pair_scores(scores: PairScores, n_resamples: int) -> dict[str, Figur
         "Pearson": correlation(scores, n_resamples),
         "AUC": _over_seeds(scores, auc, resample_auc, counts),
     }
+
+
+def measure_probabilities(scores: PairScores, n_resamples: int) -> dict[str, Figure]:
+    """Figures of scores that are probabilities of being a positive, where every second pair is one.
+
+    Pearson; the Brier score, the mean squared distance to the label (Brier 1950,
+    doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2); and ECE, the expected calibration error: the mean distance,
+    over 15 bins of as many pairs each, of mean probability and share of positives (Guo et al. 2017, arXiv 1706.04599;
+    equal masses: Nixon et al. 2019, arXiv 1904.01685). The bins stay those of the sample in each resample.
+    """
+    counts = draw_resamples(len(scores.positive), n_resamples)
+    once = np.ones((1, len(scores.positive)), np.float32)
+    return {
+        "Pearson (calibrated)": correlation(scores, n_resamples),
+        "Brier": _over_seeds(scores, _of_sample(resample_brier, once), resample_brier, counts),
+        "ECE": _over_seeds(scores, _of_sample(resample_ece, once), resample_ece, counts),
+    }
+
+
+def resample_brier(scores: PairScores, counts: FloatArray) -> FloatArray:
+    """Mean over seeds of the Brier score in each resample. *Shape:* (n_resamples, n) → (n_resamples,)"""
+    n = len(scores.positive)
+    errors = [
+        (1 - _exact(scores.positive)) ** 2 + _exact(negative) ** 2 for negative in scores.negative.values()
+    ]
+    return np.asarray(counts @ np.mean(errors, axis=0) / (2 * n))
+
+
+def resample_ece(scores: PairScores, counts: FloatArray) -> FloatArray:
+    """Mean over seeds of the ECE in each resample. *Shape:* (n_resamples, n) → (n_resamples,)"""
+    n = len(scores.positive)
+    labels = np.repeat([1.0, 0.0], n)
+    values = []
+    for negative in scores.negative.values():
+        probabilities = _exact(np.concatenate([scores.positive, negative]))
+        bins = np.argsort(np.argsort(probabilities, kind="stable"), kind="stable") * _N_BINS // (2 * n)
+        gaps = np.zeros((2 * n, _N_BINS))
+        gaps[np.arange(2 * n), bins] = probabilities - labels
+        values.append(np.abs(counts @ gaps[:n] + counts @ gaps[n:]).sum(axis=1) / (2 * n))
+    return np.asarray(np.mean(values, axis=0))
+
+
+def _of_sample(
+    resample: Callable[[PairScores, FloatArray], FloatArray], once: FloatArray
+) -> Callable[[FloatArray, FloatArray], float]:
+    """The statistic of the sample itself: the resample that draws each pair once."""
+    return lambda positive, negative: float(resample(PairScores(positive, {0: negative}), once)[0])
 
 
 def pearson_of_labels(positive: FloatArray, negative: FloatArray) -> float:
@@ -90,8 +145,12 @@ def resample_auc(scores: PairScores, counts: FloatArray) -> FloatArray:
 
 def _powers(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Scores and their squares, in double precision: their difference is a variance."""
-    exact = np.asarray(scores, dtype=np.float64)
+    exact = _exact(scores)
     return exact, exact**2
+
+
+def _exact(scores: FloatArray) -> FloatArray:
+    return np.asarray(scores, dtype=np.float64)
 
 
 def _over_seeds(

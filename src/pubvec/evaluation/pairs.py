@@ -13,9 +13,15 @@ import numpy as np
 
 from pubvec.encoder.base import Encoder
 from pubvec.encoder.scorer import BiEncoderScorer, LateInteraction, Scorer
+from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import ConfigError
 from pubvec.evaluation.measures import FloatArray, IntArray, Measure
-from pubvec.evaluation.pair_scores import PairScores, correlation, measure_pair_scores
+from pubvec.evaluation.pair_scores import (
+    PairScores,
+    correlation,
+    measure_pair_scores,
+    measure_probabilities,
+)
 from pubvec.evaluation.results import Outcome
 from pubvec.evaluation.retrieval import (
     check_finite,
@@ -52,6 +58,7 @@ def evaluate_pairs(
 ) -> Outcome:
     """Scores of positive and negative pairs, and the rank of each positive among all positives.
 
+    A bi-encoder that is calibrated has the figures of its probabilities beside those of its cosines.
     Late interaction is measured by mean MaxSim, with Pearson of the sum beside it; a cross-encoder by the
     sigmoid of its logit, with Pearson of the logit beside it.
 
@@ -91,8 +98,10 @@ def _evaluate_cosines(
     )
     ids = {"query_ids": list(collection.queries), "doc_ids": list(collection.documents)}
     run = rank_documents(anchors, documents, **ids, depth=len(anchors))
+    calibration = encoder.calibration if isinstance(encoder, TextEncoder) else None
     figures = {
         **measure_pair_scores(scores, n_resamples),
+        **(measure_probabilities(scores.map(calibration.apply), n_resamples) if calibration else {}),
         **measure_ranking(run, collection, n_resamples),
     }
     return Outcome(len(anchors), len(documents), figures, scores.as_lists(), "cosine")

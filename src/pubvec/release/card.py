@@ -1,0 +1,177 @@
+"""The model card: what a released model is, how it was made, how good it is, all from manifests and results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pubvec.encoder.kinds import Kind
+from pubvec.encoder.released import HUB_OWNER
+from pubvec.evaluation.results import Figure, Result
+from pubvec.release.usage import usage_of
+
+_PIPELINE: Mapping[Kind, str] = {
+    "bi-encoder": "sentence-similarity",
+    "late interaction": "sentence-similarity",
+    "cross-encoder": "text-ranking",
+}
+_WHAT: Mapping[Kind, str] = {
+    "bi-encoder": "maps titles, questions, passages and abstracts of biomedical literature to vectors for semantic search, "
+    "clustering and retrieval-augmented generation; the cosine of two vectors tells how much the texts have to do with "
+    "each other.",
+    "late interaction": "maps each token of a biomedical text to a vector; the score of a query and a document is the "
+    "mean over the query's tokens of the best cosine in the document (MaxSim).",
+    "cross-encoder": "reads a query and a biomedical text together and gives one logit of relevance; it reranks what a "
+    "search has found.",
+}
+_SETTINGS = (
+    "n_epochs",
+    "batch_size",
+    "learning_rate",
+    "max_seq_length",
+    "correlation_weight",
+    "in_batch_scale",
+)
+_LIMITS = """\
+- Trained on English titles and abstracts: other languages, lay language and full text are outside of what it has seen.
+- Like every embedding of its kind it is weak at negation, at numbers and doses, and at names that are rare; two texts
+  that say opposite things about the same subject are near to each other.
+- A high score is no evidence that a statement is true, nor that an article is sound: retracted articles score too.
+- Whatever bias the literature has, the model has. **It is not medical advice and no medical device**: do not base
+  decisions about patients on it.
+"""
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that a card says."""
+
+    name: str
+    kind: Kind
+    base_model: str
+    n_parameters: int
+    recipe: Sequence[Mapping[str, Any]]
+    """Manifests of the stages, in their order."""
+    results: Sequence[Result]
+    baselines: Mapping[str, Sequence[Result]]
+    """System → its results on the same tasks; systems without any are left out."""
+    widths: Sequence[int]
+    """Widths that vectors may be cut to, the full one first."""
+
+
+def render(card: Card) -> str:
+    """The card as Markdown with the hub's front matter."""
+    parts = [
+        _front_matter(card),
+        f"# {card.name}\n",
+        f"{card.name} {_WHAT[card.kind]} It is a {card.kind} of {card.n_parameters / 1e6:.1f}M parameters, made by "
+        f"[pubvec](https://github.com/pubvec/pubvec) from public data by the recipe below.\n",
+        f"## Usage\n\n{usage_of(card.kind, f'{HUB_OWNER}/{card.name}', card.name)}",
+        f"## Evaluation\n\n{_evaluation(card)}",
+        f"## Training\n\n{_training(card)}",
+        f"## Limits\n\n{_LIMITS}",
+        "## License\n\nApache-2.0, as that of the model it started from. The training texts are titles and abstracts from "
+        "PubMed, a service of the U.S. National Library of Medicine, used under NLM's terms for its data; some abstracts "
+        "are their publishers'. No text is contained in this folder. NLM does not endorse this model.\n",
+    ]
+    return "\n".join(parts)
+
+
+def _front_matter(card: Card) -> str:
+    """YAML, of which JSON is a subset."""
+    fields = {
+        "language": "en",
+        "license": "apache-2.0",
+        "library_name": "sentence-transformers",
+        "pipeline_tag": _PIPELINE[card.kind],
+        "base_model": card.base_model,
+        "tags": ["sentence-transformers", "biomedical", "PubMed", "medical", card.kind],
+        "model-index": [
+            {"name": card.name, "results": [_index_entry(card, result) for result in card.results]}
+        ],
+    }
+    lines = (f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
+    return f"---\n{''.join(lines)}---\n"
+
+
+def _index_entry(card: Card, result: Result) -> dict[str, Any]:
+    return {
+        "task": {"type": _PIPELINE[card.kind]},
+        "dataset": {"name": result.task, "type": result.task},
+        "metrics": [
+            {"type": measure, "name": measure, "value": round(figure.value, 4)}
+            for measure, figure in result.figures.items()
+        ],
+    }
+
+
+def _evaluation(card: Card) -> str:
+    systems = {card.name: card.results, **{name: found for name, found in card.baselines.items() if found}}
+    lines = [
+        f"| task | measure | {' | '.join(systems)} |",
+        f"|---|---|{'--:|' * len(systems)}",
+        *_iter_lines(card, systems),
+    ]
+    table = "".join(f"{line}\n" for line in lines)
+    window = card.results[0].max_seq_length
+    return (
+        f"In percent, with 95 % bootstrap intervals, all at {window} tokens unless the model has fewer; encoder: "
+        f"{card.results[0].encoder}. Pearson is that of balanced pairs, one random pair for each true one, the mean over "
+        f"five draws. In italics: measures that are better when lower.\n\n{table}\n"
+        "None of these texts is among the training pairs: no training article shares a title, an abstract or twelve words "
+        "in a row with them.\n"
+    )
+
+
+def _iter_lines(card: Card, systems: Mapping[str, Sequence[Result]]) -> Iterator[str]:
+    for result in card.results:
+        for measure in result.figures:
+            cells = [_cell(found, result.task, measure) for found in systems.values()]
+            name = f"*{measure}*" if measure in ("Brier", "ECE") else measure
+            yield f"| {result.task} | {name} | {' | '.join(cells)} |"
+
+
+def _cell(results: Sequence[Result], task: str, measure: str) -> str:
+    figures = [result.figures.get(measure) for result in results if result.task == task]
+    return _percent(figures[0]) if figures and figures[0] is not None else "–"
+
+
+def _percent(figure: Figure) -> str:
+    low, high = figure.interval
+    return f"{100 * figure.value:.2f} ({100 * low:.2f}–{100 * high:.2f})"
+
+
+def _training(card: Card) -> str:
+    lines = ["| stage | made from | examples | steps | settings | seconds |", "|---|---|--:|--:|---|--:|"]
+    for stage in card.recipe:
+        counts, config = stage["counts"], stage["config"]
+        settings = ", ".join(
+            f"{name} {config[name]:g}" for name in _SETTINGS if isinstance(config.get(name), int | float)
+        )
+        lines.append(
+            f"| `pubvec {stage['command']}` → {stage['folder']} | {', '.join(stage['inputs'])} | "
+            f"{_count(counts, 'n_train_examples')} | {_count(counts, 'n_train_steps')} | {settings or '–'} | "
+            f"{stage['seconds']:,.0f} |"
+        )
+    table = "".join(f"{line}\n" for line in lines)
+    return (
+        f"Started from {card.base_model}. `pubvec.json` in this folder holds every setting, and the hashes of all inputs."
+        f"\n\n{table}\n{_widths(card)}"
+    )
+
+
+def _count(counts: Mapping[str, Any], name: str) -> str:
+    train = counts.get("train")
+    value = counts.get(
+        name, train.get("n_pairs") if isinstance(train, Mapping) and "examples" in name else None
+    )
+    return "–" if value is None else f"{value:,}"
+
+
+def _widths(card: Card) -> str:
+    if len(card.widths) < 2:
+        return ""
+    widths = ", ".join(map(str, card.widths[1:]))
+    return f"The first {widths} dimensions of a vector, scaled to unit length, are embeddings too.\n"

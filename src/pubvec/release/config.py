@@ -1,0 +1,17 @@
+"""Settings of `pubvec release`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ReleaseConfig:
+    """What a card says that no folder knows."""
+
+    name: str = "pubvec-small"
+    """Of the model."""
+    base_model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """Hub name of the model that training started from."""
+    baselines: tuple[str, ...] = ("all-MiniLM-L6-v2", "all-mpnet-base-v2")
+    """Systems of the results that stand beside it in the card."""

@@ -1,0 +1,96 @@
+"""How a released model is used, by kind and library. The tests run every block of code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pubvec.encoder.kinds import Kind
+
+_TEXTS = """\
+texts = ["Metformin lowers blood glucose.", "A drug against type 2 diabetes.", "The fossils of Messel."]"""
+
+_PUBVEC = """\
+import pubvec
+
+{texts}
+encoder = pubvec.load("{name}")  # int8 on a CPU, without torch
+vectors = encoder.encode(texts)
+print(encoder.similarity(texts[:1], texts[1:], calibrated=True))  # probabilities"""
+
+_SENTENCE_TRANSFORMERS = """\
+from sentence_transformers import SentenceTransformer
+
+{texts}
+model = SentenceTransformer("{hub_name}")
+vectors = model.encode(texts, normalize_embeddings=True)
+print(vectors @ vectors.T)"""
+
+_TRANSFORMERS = """\
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+{texts}
+tokenizer = AutoTokenizer.from_pretrained("{hub_name}")
+model = AutoModel.from_pretrained("{hub_name}")
+inputs = tokenizer(texts, padding=True, truncation=True, max_length=512, return_tensors="pt")
+with torch.inference_mode():
+    tokens = model(**inputs).last_hidden_state
+mask = inputs["attention_mask"].unsqueeze(-1)
+vectors = torch.nn.functional.normalize((tokens * mask).sum(1) / mask.sum(1))
+print(vectors @ vectors.T)"""
+
+_TXTAI = """\
+import txtai
+
+{texts}
+embeddings = txtai.Embeddings(path="{hub_name}", content=True)
+embeddings.index(texts)
+print(embeddings.search("treatment of diabetes", 1))"""
+
+_CROSS_ENCODER = """\
+from sentence_transformers import CrossEncoder
+
+{texts}
+model = CrossEncoder("{hub_name}")
+print(model.predict([("treatment of diabetes", text) for text in texts]))  # probabilities"""
+
+_PUBVEC_SCORER = """\
+from pubvec.encoder import load_scorer
+
+{texts}
+scorer = load_scorer("{name}")
+print(scorer.score([("treatment of diabetes", text) for text in texts]))"""
+
+_MULTI_VECTOR = """\
+from sentence_transformers import MultiVectorEncoder
+
+{texts}
+model = MultiVectorEncoder("{hub_name}")
+queries, documents = model.encode_query(["treatment of diabetes"]), model.encode_document(texts)
+print(model.similarity(queries, documents))"""
+
+_BLOCKS: Mapping[Kind, Mapping[str, str]] = {
+    "bi-encoder": {
+        "pubvec": _PUBVEC,
+        "sentence-transformers": _SENTENCE_TRANSFORMERS,
+        "transformers": _TRANSFORMERS,
+        "txtai": _TXTAI,
+    },
+    "cross-encoder": {"pubvec": _PUBVEC_SCORER, "sentence-transformers": _CROSS_ENCODER},
+    "late interaction": {"pubvec": _PUBVEC_SCORER, "sentence-transformers": _MULTI_VECTOR},
+}
+
+
+def usage_of(kind: Kind, hub_name: str, name: str) -> str:
+    """A block of code for each library, as Markdown.
+
+    Args:
+        kind: of the model.
+        hub_name: that the hub has it under; a folder works as well.
+        name: that pubvec has it under.
+    """
+    blocks = (
+        f"With {library}:\n\n```python\n{code.format(texts=_TEXTS, hub_name=hub_name, name=name)}\n```\n"
+        for library, code in _BLOCKS[kind].items()
+    )
+    return "\n".join(blocks)
