@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from pubvec.errors import CompleteError, ConfigError, InputError
-from pubvec.evaluation.pairs import pearson_of_labels
+from pubvec.errors import CompleteError, InputError
+from pubvec.evaluation.pair_scores import pearson_of_labels
 from pubvec.files import read_manifest
 from pubvec.training.align import align, reduce, text_id
 from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
@@ -194,10 +195,24 @@ def test_matryoshka_trains_the_first_dimensions(pairs, tiny_model, tmp_path):
     assert figure(4, (4,)) < 0.9 * figure(4, ())
 
 
-def test_matryoshka_widths_lie_below_the_models(pairs, tiny_model, tmp_path):
-    config = ContrastConfig(matryoshka_dims=(16, 32), **SHORT)
-    with pytest.raises(ConfigError, match=r"expected widths below 32, found \(16, 32\)"):
-        contrast(pairs, tmp_path / "small", student=str(tiny_model), config=config)
+@pytest.mark.filterwarnings("error")
+def test_a_batch_of_one_pair_does_no_harm(pairs, tiny_model, tmp_path):
+    config = ContrastConfig(n_pairs=9, **SHORT)
+    contrast(pairs, tmp_path / "small", student=str(tiny_model), config=config)
+    assert np.isfinite(SentenceTransformer(str(tmp_path / "small"), device="cpu").encode("aspirin")).all()
+
+
+def test_contrast_takes_several_folders(pairs, tiny_model, tmp_path):
+    config = ContrastConfig(n_pairs=9, **SHORT)
+    other = shutil.copytree(pairs, tmp_path / "other")
+    made = contrast([pairs, other], tmp_path / "small", student=str(tiny_model), config=config)
+    assert made.counts["n_train_examples"] == 18
+    assert set(made.inputs) == {"pairs", "other", tiny_model.name}
+
+
+def test_contrast_refuses_folders_of_two_kinds(pairs, scored_pairs, tiny_model, tmp_path):
+    with pytest.raises(InputError, match="expected folders of pairs, or folders of scores"):
+        contrast([pairs, scored_pairs], tmp_path / "small", student=str(tiny_model))
 
 
 def test_unexplained_variance_is_that_of_the_balanced_pairs_protocol():

@@ -117,7 +117,9 @@ def scores(
 
 @with_config(ContrastConfig)
 def contrast(
-    source: Annotated[Path, typer.Argument(help="Folder made by train scores, or by pairs.")],
+    sources: Annotated[
+        list[Path], typer.Argument(help="Folders made by train scores, or folders made by pairs.")
+    ],
     output: Output,
     student: Student = "minilm",
     force: Force = False,
@@ -133,7 +135,7 @@ def contrast(
     from pubvec.training.contrast import contrast as stage
 
     with console().progress():
-        manifest = stage(source, output, student=student, config=config, force=force)
+        manifest = stage(sources, output, student=student, config=config, force=force)
     console().say_done(f"{output}", manifest, as_json=as_json)
 
 

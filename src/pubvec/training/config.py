@@ -122,6 +122,8 @@ class ScoresConfig(StageConfig):
 class ContrastConfig(TrainConfig):
     """Step 2: imitate the reranker's ranking of each query's candidates."""
 
+    learning_rate: float = 1e-4
+    batch_size: int = 128
     student_temperature: float = 0.05
     """Divides cosines, which span 2, so that the student can express the teacher's certainty."""
     teacher_temperature: float | None = None
@@ -133,11 +135,11 @@ class ContrastConfig(TrainConfig):
     """Weight of a MultipleNegativesRanking term over the batch beside it; None: off."""
     in_batch_scale: float = 20.0
     """Inverse temperature of that term."""
-    correlation_weight: float | None = 0.5
+    correlation_weight: float | None = 3.0
     """Weight of the share of the cosines' variance that relevance does not explain (1 − r² of the batch's positives
     and of its random pairs, which weigh as much): what balanced-pair Pearson and thresholds see. None: off."""
-    matryoshka_dims: tuple[int, ...] = ()
-    """Widths below the model's whose first dimensions are trained to be embeddings too (arXiv 2205.13147)."""
+    matryoshka_dims: tuple[int, ...] = (256, 128, 64)
+    """Widths whose first dimensions are trained to be embeddings too (arXiv 2205.13147), where the model is wider."""
     n_negatives: int | None = None
     """Negatives taken of each query; None: all that `scores/` has, of `pairs/` none."""
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from datasets import Dataset
 from sentence_transformers import (
@@ -27,39 +25,37 @@ from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss, 
 from sentence_transformers.util import cos_sim, pairwise_cos_sim
 
 from pubvec.encoder import resolve
-from pubvec.errors import ConfigError
 from pubvec.files import Manifest, read_manifest
 from pubvec.training.batches import LengthBatchSampler
 from pubvec.training.config import ContrastConfig
-from pubvec.training.data import FloatArray, read_queries
+from pubvec.training.data import FloatArray, Sources, as_folders, read_queries, training_columns
 from pubvec.training.loop import arguments, model_folder, open_model, quiet_libraries, save_model, train
 
 
 def contrast(
-    source: Path | str,
+    sources: Sources,
     output: Path | str,
     *,
     student: str,
     config: ContrastConfig | None = None,
     force: bool = False,
 ) -> Manifest:
-    """Train `student` on the logits of a `scores/` folder, or on the pairs of a `pairs/` folder alone.
+    """Train `student` on the logits of `scores/` folders, or on the pairs of `pairs/` folders alone.
 
     Without logits nothing is distilled: what is left is plain contrastive training, the recipe of a teacher.
 
     Args:
-        source: folder made by `pubvec train scores` or `pubvec pairs`.
+        sources: folders made by `pubvec train scores`, or by `pubvec pairs`.
         output: model folder to make.
         student: model to start from, as a rule the one that `align` made.
 
     Raises:
         InputError: a folder is missing, or a query has too few negatives.
-        ConfigError: `config.matryoshka_dims` are not below the width of the student.
     """
     config = config or ContrastConfig()
     quiet_libraries()
     start = resolve(student)
-    table, logits = read_queries(source, config)
+    table, logits = read_queries(sources, config)
     temperature = None
     if logits is not None:
         temperature = config.teacher_temperature or fit_temperature(logits)
@@ -67,7 +63,7 @@ def contrast(
         output,
         command="train contrast",
         config={"student": student, **vars(config)},
-        inputs=[Path(source), start],
+        inputs=[*as_folders(sources), start],
         force=force,
     )
     with folder as out:
@@ -77,7 +73,7 @@ def contrast(
             args=SentenceTransformerTrainingArguments(
                 **arguments(config, out, batch_sampler=LengthBatchSampler)
             ),
-            train_dataset=_dataset(table, logits),
+            train_dataset=Dataset.from_dict(training_columns(table, logits)),
             loss=ContrastLoss(model, config, temperature),
         )
         out.counts["teacher_temperature"] = temperature
@@ -132,7 +128,9 @@ class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
         if config.in_batch_weight is not None:
             ranking = self._ranking.compute_loss_from_embeddings(embeddings, labels)
             yield "in_batch", config.in_batch_weight * ranking
-        if config.correlation_weight is not None:
+        if (
+            config.correlation_weight is not None and len(embeddings[0]) > 1
+        ):  # one pair alone varies in nothing
             cosines = cos_sim(embeddings[0], embeddings[1])
             yield "correlation", config.correlation_weight * unexplained_variance(cosines)
 
@@ -154,9 +152,7 @@ def unexplained_variance(cosines: torch.Tensor) -> torch.Tensor:
 
 def _widths(model: SentenceTransformer, config: ContrastConfig) -> tuple[int, ...]:
     full = int(model.get_embedding_dimension())
-    if any(not 0 < width < full for width in config.matryoshka_dims):
-        raise ConfigError(f"matryoshka_dims: expected widths below {full}, found {config.matryoshka_dims}")
-    return (full, *config.matryoshka_dims)
+    return (full, *(width for width in config.matryoshka_dims if width < full))
 
 
 def fit_temperature(logits: FloatArray) -> float:
@@ -171,16 +167,3 @@ def fit_temperature(logits: FloatArray) -> float:
     gaps = (logits - logits[:, :1]).astype(np.float64)
     losses = [float(np.logaddexp.reduce(gaps / temperature, axis=1).mean()) for temperature in temperatures]
     return float(temperatures[int(np.argmin(losses))])
-
-
-def _dataset(table: pa.Table, logits: FloatArray | None) -> Dataset:
-    """Columns `query`, `positive`, `negative_1` …, and `label` (n_candidates logits) where there are logits."""
-    candidates = table["candidates"].combine_chunks()
-    width = len(candidates[0])
-    names = ["positive", *(f"negative_{number}" for number in range(1, width))]
-    columns: dict[str, Any] = {"query": table["query"].to_pylist()}
-    for place, name in enumerate(names):
-        columns[name] = pc.list_element(candidates, place).to_pylist()
-    if logits is not None:
-        columns["label"] = logits.tolist()
-    return Dataset.from_dict(columns)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from pubvec.files import read_manifest
 from pubvec.training.config import ColbertConfig, ContrastConfig, StageConfig
 
 FloatArray = npt.NDArray[np.float32]
+Sources: TypeAlias = Path | str | Sequence[Path | str]
+"""One folder, or several whose samples are put together."""
 
 
 def read_pairs(folder: Path | str, config: StageConfig, *, n_negatives: int = 0) -> pa.Table:
@@ -47,19 +50,37 @@ def distinct_texts(pairs: pa.Table) -> list[str]:
     return list(dict.fromkeys([*pairs["anchor"].to_pylist(), *pairs["positive"].to_pylist()]))
 
 
+def as_folders(sources: Sources) -> list[Path]:
+    """The folders of `sources`, of which there may be one or several."""
+    return [Path(sources)] if isinstance(sources, str | Path) else [Path(source) for source in sources]
+
+
 def read_queries(
-    folder: Path | str, config: ContrastConfig | ColbertConfig
+    sources: Sources, config: ContrastConfig | ColbertConfig
 ) -> tuple[pa.Table, FloatArray | None]:
-    """Sample the queries of a `scores/` folder, or those of a `pairs/` folder, which nothing has scored.
+    """Sample the queries of `scores/` folders, or those of `pairs/` folders, which nothing has scored.
+
+    `n_pairs` is the size of the sample of each folder.
 
     Returns:
         Table with `query` and `candidates`, positive first, as many for each query; and their logits,
         *shape* (n_queries, n_candidates), or None.
 
     Raises:
-        InputError: the folder is unfinished or of another kind, or has too few negatives.
+        InputError: a folder is unfinished or of another kind than the others, or has too few negatives.
     """
-    folder = Path(folder)
+    folders = as_folders(sources)
+    parts = [_read_folder(folder, config) for folder in folders]
+    widths = {(logits is not None, len(table["candidates"][0])) for table, logits in parts}
+    if len(widths) != 1:
+        names = ", ".join(map(str, folders)) or "nothing"
+        raise InputError(f"{names}: expected folders of pairs, or folders of scores with as many negatives")
+    logits = [part for _, part in parts if part is not None]
+    table = pa.concat_tables([table for table, _ in parts])
+    return table, np.concatenate(logits) if logits else None
+
+
+def _read_folder(folder: Path, config: ContrastConfig | ColbertConfig) -> tuple[pa.Table, FloatArray | None]:
     if (folder / "train.parquet").exists():
         pairs = read_pairs(folder, config, n_negatives=config.n_negatives or 0)
         rows = zip(pairs["positive"].to_pylist(), pairs["negatives"].to_pylist(), strict=True)
@@ -70,12 +91,11 @@ def read_queries(
     n_negatives = n_scored if config.n_negatives is None else config.n_negatives
     if not 1 <= n_negatives <= n_scored:
         raise InputError(f"{folder} has {n_scored} negatives a query: n_negatives cannot be {n_negatives}")
-    table = pa.concat_tables(pq.read_table(path) for path in sorted(folder.glob("part-*.parquet")))
-    table = _sample(table, config)
-    for name in ("candidates", "logits"):
-        kept = pc.list_slice(table[name], 0, n_negatives + 1)
-        table = table.set_column(table.schema.get_field_index(name), name, kept)
-    return table, np.stack(table["logits"].to_numpy())
+    shards = pa.concat_tables(pq.read_table(path) for path in sorted(folder.glob("part-*.parquet")))
+    sample = _sample(shards, config)
+    kept = {name: pc.list_slice(sample[name], 0, n_negatives + 1) for name in ("candidates", "logits")}
+    table = pa.table({"query": sample["query"], "candidates": kept["candidates"]})
+    return table, np.stack(kept["logits"].to_numpy())
 
 
 def training_columns(table: pa.Table, logits: FloatArray | None) -> dict[str, list[Any]]:
