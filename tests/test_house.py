@@ -45,11 +45,13 @@ CONTENDERS = "evaluation/contenders.py"
 """Runs other libraries beside ours, each in a process of its own."""
 TORCH_MODELS = ("encoder/torch_encoder.py", "encoder/late.py", "encoder/cross.py")
 """One module for each kind of model that sentence-transformers loads."""
+ARCHITECTURE = "encoder/bert_hash.py"
+"""One that transformers does not have."""
 ADDRESSES = {
     "lxml": {"corpus/medline.py"},
-    "torch": {"training/", *TORCH_MODELS, CONTENDERS},
+    "torch": {"training/", *TORCH_MODELS, ARCHITECTURE, CONTENDERS},
     "sentence_transformers": {"training/", *TORCH_MODELS, CONTENDERS},
-    "transformers": {"training/", "encoder/torch_encoder.py", CONTENDERS},
+    "transformers": {"training/", "encoder/torch_encoder.py", ARCHITECTURE, CONTENDERS},
     "datasets": {"training/"},
     "accelerate": {"training/"},
     "onnxruntime": {"encoder/onnx_encoder.py", "export/quantize.py"},

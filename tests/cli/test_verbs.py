@@ -16,6 +16,7 @@ from pubvec.cli import run
 VERBS = [
     "parse",
     "pairs",
+    "train pretrain",
     "train align",
     "train reranker",
     "train scores",

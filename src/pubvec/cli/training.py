@@ -1,4 +1,4 @@
-"""`train align`, `train reranker`, `train scores`, `train contrast`, `train colbert`."""
+"""`train pretrain`, `train align`, `train reranker`, `train scores`, `train contrast`, `train colbert`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pubvec.training.config import (
     AlignConfig,
     ColbertConfig,
     ContrastConfig,
+    PretrainConfig,
     RerankerConfig,
     ScoresConfig,
 )
@@ -29,14 +30,46 @@ Student = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-    for verb in (align, reranker, scores, contrast, colbert):
+    for verb in (pretrain, align, reranker, scores, contrast, colbert):
         group.command()(verb)
-    app.add_typer(group, name="train", help="Train models: align, reranker, scores, contrast, colbert.")
+    app.add_typer(
+        group, name="train", help="Train models: pretrain, align, reranker, scores, contrast, colbert."
+    )
 
 
 def _require_extra() -> None:
     for module in ("torch", "sentence_transformers", "datasets", "accelerate"):
         require(module, extra="train")
+
+
+@with_config(PretrainConfig)
+def pretrain(
+    pairs: Pairs,
+    output: Output,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="Model whose tokenizer to take; by default a vocabulary is learned on the texts."),
+    ] = None,
+    compared_with: Annotated[
+        str, typer.Option(help="Model whose tokenizer the tokens of a text are compared with.")
+    ] = "minilm",
+    force: Force = False,
+    as_json: AsJson = False,
+    *,
+    config: PretrainConfig,
+) -> None:
+    """Train a language model from scratch, by masked tokens, for a student to start from.
+
+    Example: pubvec train pretrain pairs/ -o language-model/
+    """
+    _require_extra()
+    from pubvec.training.pretrain import pretrain as stage
+
+    with console().progress():
+        manifest = stage(
+            pairs, output, tokenizer=tokenizer, compared_with=compared_with, config=config, force=force
+        )
+    console().say_done(f"{output}", manifest, as_json=as_json)
 
 
 @with_config(AlignConfig)

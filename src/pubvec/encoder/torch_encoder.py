@@ -13,6 +13,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
+import pubvec.encoder.bert_hash  # noqa: F401 known to transformers from here on
 from pubvec.encoder.batching import Batcher, Compute, IntArray
 from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.text_encoder import TextEncoder

@@ -34,6 +34,7 @@ _MPNET = _BERT | {
 }
 _FAMILIES: Mapping[str, Mapping[str, str]] = {
     "bert": _BERT,
+    "bert_hash": _BERT,
     "roberta": _BERT,
     "xlm-roberta": _BERT,
     "camembert": _BERT,
@@ -119,7 +120,7 @@ class EncoderWeights:
         if token_types is not None and len(token_types) == 1:
             positions, token_types = positions + token_types, None
         return cls(
-            words=tensors.get("embeddings.word_embeddings.weight"),
+            words=_read_words(tensors),
             positions=positions,
             token_types=token_types,
             norm=Norm(*tensors.weight_and_bias("embeddings.LayerNorm")),
@@ -158,6 +159,17 @@ class _Tensors:
 
     def weight_and_bias(self, name: str) -> tuple[FloatArray, FloatArray]:
         return self.get(f"{name}.weight"), self.get(f"{name}.bias")
+
+
+def _read_words(tensors: _Tensors) -> FloatArray:
+    """The token table, that of BERT Hash multiplied out. *Shape:* (vocabulary, dim)"""
+    name = "embeddings.word_embeddings"
+    factors = tensors.find(f"{name}.embeddings.weight")
+    if factors is None:
+        return tensors.get(f"{name}.weight")
+    weight, bias = tensors.weight_and_bias(f"{name}.projections")
+    words: FloatArray = factors @ weight.T + bias
+    return words
 
 
 def _read_layer(tensors: _Tensors, prefix: str, names: Mapping[str, str]) -> Layer:

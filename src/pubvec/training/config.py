@@ -22,9 +22,16 @@ _POSITIVE = (
     "in_batch_weight",
     "in_batch_scale",
     "correlation_weight",
+    "hidden_size",
+    "n_layers",
+    "n_heads",
+    "intermediate_size",
+    "projections",
+    "vocab_size",
+    "n_dev_blocks",
 )
 _NOT_NEGATIVE = ("n_negatives", "n_random_negatives", "weight_decay", "seed")
-_FRACTIONS = ("warmup_fraction", "dropout")
+_FRACTIONS = ("warmup_fraction", "dropout", "mask_fraction")
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,43 @@ class ContrastConfig(TrainConfig):
     """Widths whose first dimensions are trained to be embeddings too (arXiv 2205.13147), where the model is wider."""
     n_negatives: int | None = None
     """Negatives taken of each query; None: all that `scores/` has, of `pairs/` none."""
+
+
+@dataclass(frozen=True)
+class PretrainConfig(TrainConfig):
+    """The language model that a student starts from: masked language modeling. The defaults are those of pubvec-nano."""
+
+    architecture: Literal["bert", "bert_hash"] = "bert_hash"
+    hidden_size: int = 128
+    n_layers: int = 2
+    n_heads: int = 2
+    intermediate_size: int = 512
+    projections: int = 16
+    """Numbers that a token of `bert_hash` has of its own."""
+    n_positions: int = 512
+    vocab_size: int = 30522
+    """Of the vocabulary to learn."""
+    mask_fraction: float = 0.15
+    """Of the tokens; of these 80 % are masked, 10 % replaced, 10 % kept (Devlin et al. 2019, arXiv 1810.04805)."""
+    max_seq_length: int = 128
+    """Length of the blocks that texts are put together to."""
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    n_dev_blocks: int = 256
+    """Blocks of held-out text that accuracy is measured on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_choice("architecture", self.architecture, ("bert", "bert_hash"))
+        if self.hidden_size % self.n_heads:
+            raise ConfigError(
+                f"hidden_size must be a multiple of n_heads = {self.n_heads}, not {self.hidden_size}"
+            )
+        if not 4 <= self.max_seq_length <= self.n_positions:
+            raise ConfigError(
+                f"max_seq_length must lie between 4 and n_positions = {self.n_positions}, not {self.max_seq_length}"
+            )
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -117,8 +117,9 @@ def train(trainer: Any, config: TrainConfig, output: OutputFolder, *, what: str)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_Clock(trainer, config.checkpoint_s, what))
     checkpoint = _newest_checkpoint(output / _CHECKPOINTS)
-    if checkpoint is not None and (checkpoint / _LOSS_STATE).exists():
-        trainer.loss.load_state_dict(load_file(checkpoint / _LOSS_STATE), strict=False)
+    loss = getattr(trainer, "loss", None)  # a language model's is its own
+    if loss is not None and checkpoint is not None and (checkpoint / _LOSS_STATE).exists():
+        loss.load_state_dict(load_file(checkpoint / _LOSS_STATE), strict=False)
     started = time.perf_counter()
     result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -168,9 +169,10 @@ class _Clock(TrainerCallback):  # type: ignore[misc]
         if not self._trainer.is_world_process_zero():
             return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        loss = getattr(self._trainer, "loss", None)
         own = {
             name: tensor.contiguous()
-            for name, tensor in self._trainer.loss.state_dict().items()
+            for name, tensor in (loss.state_dict() if loss is not None else {}).items()
             if "model" not in name.split(".")
         }
         if own:
