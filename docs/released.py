@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pubvec.evaluation.results import Figure, read_result, result_path
 from pubvec.evaluation.significance import paired_permutation_test
 from pubvec.evaluation.systems import SYSTEMS, find_system
@@ -40,8 +42,8 @@ def sentence(results: Path) -> str:
     speed = _abstracts_per_s(results)
     return (
         f"**pubvec-small maps biomedical sentences and paragraphs to 384 numbers: 22.7M parameters, Pearson "
-        f"{percent(ours.value)} on PubMed QA (all-MiniLM-L6-v2 {percent(start.value)}, biomedbert-small-embeddings as published "
-        f"{percent(published)}), {speed:,.0f} abstracts a second on two CPU cores without torch.**\n"
+        f"{percent(ours.value)} on PubMed QA ({START} {percent(start.value)}, biomedbert-small-embeddings as "
+        f"published {percent(published)}), {speed:,.0f} abstracts a second on two CPU cores without torch.**\n"
     )
 
 
@@ -87,9 +89,11 @@ def _tests(results: Path) -> list[str]:
             theirs = figure(results, rival, task, measure)
             if theirs is None or list(theirs.per_query) != list(ours.per_query):
                 continue
-            chance = paired_permutation_test(list(ours.per_query.values()), list(theirs.per_query.values()))  # type: ignore[arg-type]
+            values = (np.array(list(found.per_query.values())) for found in (ours, theirs))
+            difference = f"{100 * (ours.value - theirs.value):+.2f}"
             lines.append(
-                f"- {heading}, {MODEL} − {rival}: {100 * (ours.value - theirs.value):+.2f}, paired permutation test p = {chance:.4f}"
+                f"- {heading}, {MODEL} − {rival}: {difference}, "
+                f"paired permutation test p = {paired_permutation_test(*values):.4f}"
             )
     return lines
 
