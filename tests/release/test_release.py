@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,11 @@ from pubvec.errors import CompleteError, InputError
 from pubvec.evaluation.calibrate import calibrate
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.results import read_result
 from pubvec.export import export
-from pubvec.files import OutputFolder, read_manifest
+from pubvec.files import OutputFolder, json_ready, read_manifest
 from pubvec.records import Pair
+from pubvec.release.card import Card, render
 from pubvec.release.config import ReleaseConfig
 from pubvec.release.release import release
 from pubvec.tables import table_of
@@ -114,6 +117,41 @@ def test_the_recipe_names_every_stage_and_its_inputs(released: Path, world: Path
         parameter.numel() for parameter in SentenceTransformer(str(released), device="cpu").parameters()
     )
     assert recipe.counts["machine"]["n_cores"] >= 1
+
+
+def test_the_recipe_holds_no_path_of_this_machine(released: Path, tiny_model: Path) -> None:
+    text = (released / "pubvec.json").read_text()
+    assert str(tiny_model.parent) not in text
+    assert json.loads(text)["counts"]["stages"][1]["config"]["student"] == tiny_model.name
+
+
+@pytest.mark.parametrize(
+    ("task", "files", "sentence"),
+    [
+        ("pubmed-qa", ["qa.parquet"], "No training article shares a title, an abstract or twelve words"),
+        (
+            "title-abstract",
+            ["other.parquet"],
+            "The recipe does not say whether training has seen the texts of",
+        ),
+        ("cysticfibrosis", ["qa.parquet", "other.parquet"], "The recipe does not say whether"),
+        ("held-out-title-abstract", ["dev.parquet"], "Of other articles than the training pairs"),
+    ],
+)
+def test_the_card_claims_only_the_screening_that_the_recipe_shows(
+    world: Path, task: str, files: list[str], sentence: str
+) -> None:
+    result = read_result(world / "results" / NAME / "held-out-title-abstract.json")
+    identity = replace(result.identity, data=dict.fromkeys(files, "0" * 64))
+    made = {**json_ready(read_manifest(world / "pairs", made_by="pairs")), "folder": "pairs"}
+    made["counts"] = {"excluded": {"qa.parquet:question": {"n_rows": 1, "n_rows_found": 0}}}
+    results = [replace(result, task=task, identity=identity)]
+    card = render(Card(NAME, "bi-encoder", "base", 1, [made], results, {}, [32]))
+    assert f"{sentence}" in card
+    assert card.count("No training article shares") == (task == "pubmed-qa")
+    unscreened = {**made, "counts": {}}
+    card = render(Card(NAME, "bi-encoder", "base", 1, [made, unscreened], results, {}, [32]))
+    assert "No training article shares" not in card, "what one folder screens, another may hold"
 
 
 def test_the_card_quotes_the_results(released: Path, world: Path) -> None:
@@ -210,4 +248,5 @@ def test_a_stage_that_led_nowhere_is_refused(world: Path, tmp_path: Path) -> Non
 def test_the_calibration_is_of_the_pairs(world: Path) -> None:
     made = Calibration.read(world / NAME).made_from
     assert made["n_pairs"] == 30
+    assert (made["backend"], made["precision"], made["prior"]) == ("onnx", "int8", 0.5)
     assert set(made["cross_fitted"]) == {"Pearson (calibrated)", "Brier", "ECE"}

@@ -39,8 +39,8 @@ def made(pairs: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 
 def test_it_learns_to_predict_masked_tokens(made):
     counts = read_manifest(made, made_by="train pretrain").counts
-    assert counts["loss_last"] < 0.6 * counts["loss_first"]
-    assert counts["accuracy_last"] > counts["accuracy_first"] + 0.1
+    assert counts["loss_last"] < 0.75 * counts["loss_first"]
+    assert counts["accuracy_last"] > counts["accuracy_first"] + 0.03
 
 
 def test_it_is_a_student_to_start_from(made):

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pubvec.encoder import load, resolve
+from pubvec.encoder.base import choose_backend
 from pubvec.encoder.calibration import CALIBRATION_FILE, Calibration, fit_calibration
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import InputError, OutputError
@@ -51,10 +52,11 @@ def calibrate(
     if (folder / CALIBRATION_FILE).exists() and not force:
         raise OutputError(f"{folder} has a {CALIBRATION_FILE} already: add --force to replace it")
     anchors, positives = _read(Path(pairs), config)
+    backend, precision = choose_backend(folder, config.backend, config.precision)
     encoder = load(
         folder,
-        backend=config.backend,
-        precision=config.precision,
+        backend=backend,
+        precision=precision,
         max_seq_length=config.max_seq_length,
     )
     scores = _score(encoder, anchors, positives, config)
@@ -63,7 +65,10 @@ def calibrate(
         "rules": list(config.rules) or "all",
         "n_pairs": len(anchors),
         "seeds": list(config.seeds),
+        "prior": 0.5,
         "encoder": type(encoder).__name__,
+        "backend": backend,
+        "precision": precision,
         "max_seq_length": encoder.max_seq_length,
     }
     figures = _cross_fit(scores)

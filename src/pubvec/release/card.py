@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from pubvec.encoder.kinds import Kind
@@ -120,9 +121,29 @@ def _evaluation(card: Card) -> str:
         f"In percent, with 95 % bootstrap intervals, all at {window} tokens unless the model has fewer; encoder: "
         f"{card.results[0].encoder}. Pearson is that of balanced pairs, one random pair for each true one, the mean over "
         f"five draws. In italics: measures that are better when lower.\n\n{table}\n"
-        "None of these texts is among the training pairs: no training article shares a title, an abstract or twelve words "
-        "in a row with them.\n"
+        f"{_leakage(card)}"
     )
+
+
+def _leakage(card: Card) -> str:
+    """Which tasks' texts the recipe kept out of training: only what the manifests of `pairs` prove is said."""
+    by_folder = [
+        {PurePosixPath(source.rsplit(":", 1)[0]).name for source in stage["counts"].get("excluded") or {}}
+        for stage in card.recipe
+        if stage["command"] == "pairs"
+    ]
+    screened = set.intersection(*by_folder) if by_folder else set()
+    by_state: dict[str, list[str]] = {"screened": [], "held out": [], "open": []}
+    for result in card.results:
+        is_held_out = result.task.startswith("held-out-")
+        is_screened = set(result.identity.data) <= screened
+        by_state["held out" if is_held_out else "screened" if is_screened else "open"].append(result.task)
+    sentences = {
+        "screened": "No training article shares a title, an abstract or twelve words in a row with the texts of",
+        "held out": "Of other articles than the training pairs, drawn from the same collection:",
+        "open": "The recipe does not say whether training has seen the texts of",
+    }
+    return "".join(f"{sentences[state]} {', '.join(tasks)}.\n" for state, tasks in by_state.items() if tasks)
 
 
 def _iter_lines(card: Card, systems: Mapping[str, Sequence[Result]]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +139,25 @@ def _read_recipe(folders: Sequence[Path]) -> list[dict[str, Any]]:
         if not any(fingerprint(folder) in later.inputs.values() for later in manifests[place + 1 :]):
             raise InputError(f"{folder} is no input of a stage after it: give the stages in their order")
     return [
-        {"folder": folder.name, "sha256": fingerprint(folder), **json_ready(manifest)}
+        {"folder": folder.name, "sha256": fingerprint(folder), **_without_places(json_ready(manifest))}
         for folder, manifest in zip(folders, manifests, strict=True)
     ]
+
+
+def _without_places(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with names where it has absolute paths, which say nothing on another machine."""
+    config = {
+        key: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+        for key, value in manifest["config"].items()
+    }
+    inputs = {
+        Path(name).name if Path(name).is_absolute() else name: sha256
+        for name, sha256 in manifest["inputs"].items()
+    }
+    if len(inputs) < len(manifest["inputs"]):  # two inputs of one name: numbered, so that none is lost
+        numbered = enumerate(manifest["inputs"].items(), start=1)
+        inputs = {f"{Path(name).name} ({number})": sha256 for number, (name, sha256) in numbered}
+    return {**manifest, "config": config, "inputs": inputs}
 
 
 def _widths(source: Path) -> list[int]:
