@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tiny_models import make_tiny_bert
+from tiny_models import make_tiny_bert, make_tiny_cross_encoder, make_tiny_late_interaction
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 hypothesis.settings.register_profile("pubvec", deadline=None)  # a slow machine is no failure
@@ -46,3 +46,15 @@ def shared() -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny real encoder in sentence-transformers layout. Read only: copy it before changing it."""
     return make_tiny_bert(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def cross(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny cross-encoder. Read only."""
+    return make_tiny_cross_encoder(tmp_path_factory.mktemp("models") / "cross")
+
+
+@pytest.fixture(scope="session")
+def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny late-interaction model. Read only."""
+    return make_tiny_late_interaction(tmp_path_factory.mktemp("models") / "late")

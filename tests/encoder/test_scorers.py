@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,20 +14,10 @@ from pubvec.encoder import load, load_scorer
 from pubvec.encoder.kinds import kind_of
 from pubvec.encoder.late import LateInteractionScorer
 from pubvec.errors import ConfigError, InputError
-from tiny_models import TEXTS, make_tiny_cross_encoder, make_tiny_late_interaction
+from tiny_models import TEXTS, make_tiny_cross_encoder
 
 PAIRS = [(TEXTS[n], TEXTS[(3 * n + 1) % len(TEXTS)]) for n in range(len(TEXTS))]
 QUERIES, DOCUMENTS = zip(*PAIRS, strict=True)
-
-
-@pytest.fixture(scope="module")
-def cross(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_cross_encoder(tmp_path_factory.mktemp("models") / "cross")
-
-
-@pytest.fixture(scope="module")
-def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_late_interaction(tmp_path_factory.mktemp("models") / "late")
 
 
 def test_bi_encoder_gives_the_cosine(tiny_model):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import ir_measures
 import numpy as np
@@ -26,23 +25,13 @@ from pubvec.evaluation.pairs import draw_negatives, evaluate_pairs
 from pubvec.evaluation.results import read_result
 from pubvec.evaluation.retrieval import evaluate_retrieval, rank_blocks, rank_collection, rank_documents
 from pubvec.evaluation.tasks import PairSet, find_task
-from tiny_models import TEXTS, make_tiny_cross_encoder, make_tiny_late_interaction
+from tiny_models import TEXTS
 
 PAIRS = PairSet([text[:40] for text in TEXTS], [*(text[15:] for text in TEXTS[:-1]), TEXTS[0][15:]])
 """Two of them share a positive."""
 SEEDS = (0, 1)
 LABELS = np.repeat([1.0, 0.0], len(TEXTS))
 FAST = EvaluateConfig(seeds=SEEDS, n_resamples=20, pair_rerank_depth=4, rerank_depth=5)
-
-
-@pytest.fixture(scope="module")
-def cross(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_cross_encoder(tmp_path_factory.mktemp("models") / "cross")
-
-
-@pytest.fixture(scope="module")
-def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_late_interaction(tmp_path_factory.mktemp("models") / "late")
 
 
 def pearson_over_seeds(score) -> float:

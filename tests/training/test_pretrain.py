@@ -32,15 +32,18 @@ TINY = {
 @pytest.fixture(scope="module")
 def made(pairs: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("pretrain") / "lm"
-    config = PretrainConfig(vocab_size=200, n_epochs=60, **TINY)
+    config = PretrainConfig(vocab_size=200, n_epochs=2, **TINY)
     pretrain(pairs, output, compared_with=str(tiny_model), config=config)
     return output
 
 
-def test_it_learns_to_predict_masked_tokens(made):
-    counts = read_manifest(made, made_by="train pretrain").counts
-    assert counts["loss_last"] < 0.75 * counts["loss_first"]
-    assert counts["accuracy_last"] > counts["accuracy_first"] + 0.03
+def test_it_learns_to_predict_masked_tokens(pairs, tiny_model, tmp_path):
+    """With a given tokenizer, for a learned vocabulary differs by ties, and so would the figures."""
+    config = PretrainConfig(n_epochs=60, **TINY)
+    options = {"tokenizer": str(tiny_model), "compared_with": str(tiny_model)}
+    counts = pretrain(pairs, tmp_path / "lm", config=config, **options).counts
+    assert counts["loss_last"] < 0.6 * counts["loss_first"]
+    assert counts["accuracy_last"] > counts["accuracy_first"] + 0.1
 
 
 def test_it_is_a_student_to_start_from(made):

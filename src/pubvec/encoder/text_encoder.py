@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import nullcontext
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ class TextEncoder(ABC):
     def folder(self) -> Path | None:
         """That the model was loaded from; None for one that has not been saved."""
 
-    @cached_property
+    @property
     def calibration(self) -> Calibration | None:
         """What turns this model's cosines into probabilities; None where it is not calibrated."""
         has_any = self.folder is not None and (self.folder / CALIBRATION_FILE).is_file()

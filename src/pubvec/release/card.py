@@ -168,12 +168,13 @@ def _training(card: Card) -> str:
     lines = ["| stage | made from | examples | steps | settings | seconds |", "|---|---|--:|--:|---|--:|"]
     for stage in card.recipe:
         counts, config = stage["counts"], stage["config"]
+        n_examples = counts.get("n_train_examples", counts.get("train", {}).get("n_pairs"))
         settings = ", ".join(
             f"{name} {config[name]:g}" for name in _SETTINGS if isinstance(config.get(name), int | float)
         )
         lines.append(
             f"| `pubvec {stage['command']}` → {stage['folder']} | {', '.join(stage['inputs'])} | "
-            f"{_count(counts, 'n_train_examples')} | {_count(counts, 'n_train_steps')} | {settings or '–'} | "
+            f"{_count(n_examples)} | {_count(counts.get('n_train_steps'))} | {settings or '–'} | "
             f"{stage['seconds']:,.0f} |"
         )
     table = "".join(f"{line}\n" for line in lines)
@@ -183,11 +184,7 @@ def _training(card: Card) -> str:
     )
 
 
-def _count(counts: Mapping[str, Any], name: str) -> str:
-    train = counts.get("train")
-    value = counts.get(
-        name, train.get("n_pairs") if isinstance(train, Mapping) and "examples" in name else None
-    )
+def _count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 

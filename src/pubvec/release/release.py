@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -92,8 +91,9 @@ def _read_results(results: Path, name: str, source: Path) -> list[Result]:
     found = [read_result(path) for path in sorted((results / name).glob("*.json"))]
     if not found:
         raise InputError(f"{results} has no result of {name}: `pubvec evaluate` makes them")
+    model = hash_folder(source)
     for result in found:
-        if result.identity.model != hash_folder(source):
+        if result.identity.model != model:
             raise InputError(
                 f"{results}/{name}/{result.task}.json is of another model than {source}, or of it before a change: "
                 "evaluate it again"
@@ -162,6 +162,6 @@ def _without_places(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _widths(source: Path) -> list[int]:
     """Widths that vectors may be cut to, as the training had them, the full one first."""
-    settings = json.loads((source / RECIPE).read_text(encoding="utf-8"))["config"]
+    settings = read_json(source / RECIPE)["config"]
     full = read_json(source / "config.json").get("hidden_size")
     return [int(full), *sorted(settings.get("matryoshka_dims") or (), reverse=True)]

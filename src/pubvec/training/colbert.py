@@ -32,7 +32,7 @@ from pubvec.errors import ConfigError, InputError
 from pubvec.files import Manifest, read_manifest
 from pubvec.training.batches import LengthBatchSampler
 from pubvec.training.config import ColbertConfig
-from pubvec.training.contrast import fit_temperature
+from pubvec.training.contrast import choose_temperature
 from pubvec.training.data import read_queries, training_columns
 from pubvec.training.loop import arguments, model_folder, open_model, quiet_libraries, save_model, train
 
@@ -63,9 +63,7 @@ def colbert(
     quiet_libraries()
     start = resolve(student)
     table, logits = read_queries(source, config)
-    temperature = None
-    if logits is not None:
-        temperature = config.teacher_temperature or fit_temperature(logits)
+    temperature = choose_temperature(logits, config)
     folder = model_folder(
         output,
         command="train colbert",

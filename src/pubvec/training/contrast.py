@@ -27,7 +27,7 @@ from sentence_transformers.util import cos_sim, pairwise_cos_sim
 from pubvec.encoder import resolve
 from pubvec.files import Manifest, read_manifest
 from pubvec.training.batches import LengthBatchSampler
-from pubvec.training.config import ContrastConfig
+from pubvec.training.config import ColbertConfig, ContrastConfig
 from pubvec.training.data import FloatArray, Sources, as_folders, read_queries, training_columns
 from pubvec.training.loop import arguments, model_folder, open_model, quiet_libraries, save_model, train
 
@@ -56,9 +56,7 @@ def contrast(
     quiet_libraries()
     start = resolve(student)
     table, logits = read_queries(sources, config)
-    temperature = None
-    if logits is not None:
-        temperature = config.teacher_temperature or fit_temperature(logits)
+    temperature = choose_temperature(logits, config)
     folder = model_folder(
         output,
         command="train contrast",
@@ -153,6 +151,13 @@ def unexplained_variance(cosines: torch.Tensor) -> torch.Tensor:
 def _widths(model: SentenceTransformer, config: ContrastConfig) -> tuple[int, ...]:
     full = int(model.get_embedding_dimension())
     return (full, *(width for width in config.matryoshka_dims if width < full))
+
+
+def choose_temperature(logits: FloatArray | None, config: ContrastConfig | ColbertConfig) -> float | None:
+    """What divides the reranker's logits: what `config` says, else the fitted temperature; None without logits."""
+    if logits is None:
+        return None
+    return config.teacher_temperature or fit_temperature(logits)
 
 
 def fit_temperature(logits: FloatArray) -> float:

@@ -70,6 +70,12 @@ def pretrain(
         texts = distinct_texts(read_pairs(pairs, config))
         held_out = pq.read_table(Path(pairs) / "dev.parquet", columns=["positive"])["positive"].to_pylist()
         words = _tokenizer(tokenizer, texts, out, config)
+        out.counts[
+            "tokens_per_text"
+        ] = {  # before training, which may take days: the other model may not be there
+            "own": count_tokens(words, held_out[:_N_COUNTED]),
+            compared_with: count_tokens(open_tokenizer(compared_with), held_out[:_N_COUNTED]),
+        }
         blocks, dev_blocks = (make_blocks(words, part, config.max_seq_length) for part in (texts, held_out))
         if not len(blocks) or not len(dev_blocks):
             raise InputError(
@@ -99,10 +105,6 @@ def pretrain(
         out.counts["n_parameters"] = sum(parameter.numel() for parameter in model.encoder.parameters())
         out.counts["n_train_tokens"] = int(blocks.size)
         out.counts["vocab_size"] = len(words)
-        out.counts["tokens_per_text"] = {
-            "own": count_tokens(words, held_out[:_N_COUNTED]),
-            compared_with: count_tokens(open_tokenizer(compared_with), held_out[:_N_COUNTED]),
-        }
         _save(model, words, config, out)
     return read_manifest(output, made_by="train pretrain")
 
