@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from makers_records import make_article
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.pairs.build import build_pairs
 from pubvec.pairs.config import RULES, PairsConfig
-from pubvec.pairs.text import clean_title, normalize, sentences_of
+from pubvec.pairs.text import clean_title, normalize, phrases_of, sentences_of
 from pubvec.records import Article, Pair
 from pubvec.tables import rows_of
 
@@ -78,6 +79,31 @@ def test_title_passage(tmp_path: Path, world: list[Article], folder_of: Folder) 
         assert " ".join(passage) in " ".join(sentences)
         assert all(len(sentences_of(negative)) == 3 for negative in pair.negatives)
     assert starts >= {0, 1, 2, 3, 4}
+
+
+def test_phrases_abstract(tmp_path: Path, world: list[Article], folder_of: Folder) -> None:
+    build_pairs(folder_of(world), tmp_path / "pairs", only("phrases-abstract"))
+    pairs = read(tmp_path / "pairs")
+    assert len(pairs) > 20
+    for pair in pairs:
+        article = by_pmid(world)[pair.pmid]
+        assert pair.positive == plain(article)
+        words, title = pair.anchor.split(), iter(re.findall(r"[\w-]+", article.title))
+        assert all(word in title for word in words), "words of the title in its order"
+        assert 2 <= len(words) < len(article.title.split())
+        assert not {"of", "on", "the", "in", "and"} & {*words}
+
+
+@pytest.mark.parametrize(
+    ("title", "phrases"),
+    [
+        ("COVID-19 (SARS-CoV-2): what about Japan?", ["COVID-19", "SARS-CoV-2", "Japan"]),
+        ("Effects of the losartan trial on IL-6", ["Effects", "losartan trial", "IL-6"]),
+        ("The and of - ...", []),
+    ],
+)
+def test_phrases_lie_between_stop_words_and_punctuation(title: str, phrases: list[str]) -> None:
+    assert phrases_of(title) == phrases
 
 
 def test_section_section(tmp_path: Path, world: list[Article], folder_of: Folder) -> None:
@@ -279,7 +305,7 @@ def test_errors(tmp_path: Path, world: list[Article], folder_of: Folder) -> None
         {"n_articles": 0},
         {"max_per_shard": -1},
         {"pairs_per_article": 0},
-        {"pairs_per_article": 6},
+        {"pairs_per_article": 7},
         {"mix": {"title-body": 1}},
         {"mix": {"title-abstract": 0}},
         {"mix": {"title-abstract": 2, "title-passage": -1}},

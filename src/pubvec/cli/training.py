@@ -1,4 +1,4 @@
-"""`train pretrain`, `train align`, `train reranker`, `train scores`, `train contrast`, `train colbert`."""
+"""`train pretrain`, `train align`, `train reranker`, `train scores`, `train contrast`, `train colbert`, `train average`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ Student = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-    for verb in (pretrain, align, reranker, scores, contrast, colbert):
+    for verb in (pretrain, align, reranker, scores, contrast, colbert, average):
         group.command()(verb)
     app.add_typer(
-        group, name="train", help="Train models: pretrain, align, reranker, scores, contrast, colbert."
+        group,
+        name="train",
+        help="Train models: pretrain, align, reranker, scores, contrast, colbert, average.",
     )
 
 
@@ -191,4 +193,25 @@ def colbert(
 
     with console().progress():
         manifest = stage(source, output, student=student, config=config, force=force)
+    console().say_done(f"{output}", manifest, as_json=as_json)
+
+
+def average(
+    models: Annotated[list[str], typer.Argument(help="Models of one architecture: names or folders.")],
+    output: Output,
+    share: Annotated[
+        list[float] | None, typer.Option(help="Of each model, in their order; by default equal.")
+    ] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Average the weights of models, as a rule a trained one and the one that it started from.
+
+    Example: pubvec train average small/ minilm --share 0.7 --share 0.3 -o averaged/
+    """
+    _require_extra()
+    from pubvec.training.average import average as stage
+
+    with console().progress():
+        manifest = stage(models, output, shares=share, force=force)
     console().say_done(f"{output}", manifest, as_json=as_json)

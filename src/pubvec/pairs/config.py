@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 
 from pubvec.errors import ConfigError
 
-RULES = ("title-abstract", "title-conclusion", "title-passage", "section-section", "similar-title")
+RULES = (
+    "title-abstract",
+    "title-conclusion",
+    "title-passage",
+    "phrases-abstract",
+    "section-section",
+    "similar-title",
+)
 """Names of the rules that pairs are made by."""
 
 

@@ -2,7 +2,8 @@
 
 What a model learns follows from them. Title–abstract and title–similar title are the published recipe (model
 card of NeuML/pubmedbert-base-embeddings). A model trained on whole abstracts alone loses on questions whose
-answers are conclusions, so titles meet conclusions and passages too.
+answers are conclusions, so titles meet conclusions and passages too. One trained on whole titles alone loses on
+short queries, so phrases of titles meet abstracts.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pubvec.pairs.abstracts import Part, by_category, text_of
+from pubvec.pairs.text import phrases_of
 
 PASSAGE_SENTENCES = 3
 _MIN_SENTENCES = 4
@@ -21,6 +23,11 @@ _MIN_WORDS = 12
 """Of a conclusion or section; `Implications are discussed.` is neither."""
 _MAX_CONCLUSION_SENTENCES = 5
 """Of a longer one, a discussion, the end is taken."""
+
+
+_MAX_PHRASES = 3
+"""Of a title, in a query; one more where they make a single word."""
+_MIN_QUERY_WORDS = 2
 
 
 class Candidate(NamedTuple):
@@ -48,6 +55,8 @@ def is_possible(rule: str, article: Candidate) -> bool:
         return len(_sentences(article)) >= _MIN_SENTENCES
     if rule == "section-section":
         return len(_long_categories(article)) >= 2
+    if rule == "phrases-abstract":
+        return len(phrases_of(article.title)) >= 2
     return True
 
 
@@ -60,12 +69,14 @@ def make_texts(rule: str, article: Candidate, similar: Candidate | None, rng: np
     if rule == "similar-title":
         assert similar is not None
         return Texts(article.title, similar.title)
+    if rule == "phrases-abstract":
+        return Texts(_draw_phrases(article.title, rng), text_of(article.parts))
     return Texts(article.title, make_negative(rule, article, "", rng))
 
 
 def make_negative(rule: str, article: Candidate, category: str, rng: np.random.Generator) -> str:
     """Text of the kind that `rule` has as positives, or what comes nearest to it in `article`."""
-    if rule == "title-abstract":
+    if rule in ("title-abstract", "phrases-abstract"):
         return text_of(article.parts)
     if rule == "title-conclusion":
         return _conclusion(article, rng)
@@ -73,6 +84,16 @@ def make_negative(rule: str, article: Candidate, category: str, rng: np.random.G
         return article.title
     section = by_category(article.parts).get(category, "") if category else ""
     return section if _is_long(section) else _passage(article, rng)
+
+
+def _draw_phrases(title: str, rng: np.random.Generator) -> str:
+    """A few phrases of `title` in its order, of two words at least: what someone might type who looks for it."""
+    phrases = phrases_of(title)
+    order = rng.permutation(len(phrases)).tolist()
+    n = int(rng.integers(1, min(_MAX_PHRASES, len(phrases) - 1) + 1))
+    while n < len(order) and sum(len(phrases[place].split()) for place in order[:n]) < _MIN_QUERY_WORDS:
+        n += 1
+    return " ".join(phrases[place] for place in sorted(order[:n]))
 
 
 def _conclusion(article: Candidate, rng: np.random.Generator) -> str:
