@@ -23,14 +23,14 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.installed-dev
-	$(BIN)/ruff format --check src tests examples docs setup.py
-	$(BIN)/ruff check src tests examples docs setup.py
+	$(BIN)/ruff format --check src tests examples docs runs setup.py
+	$(BIN)/ruff check src tests examples docs runs setup.py
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
 
 fix: $(VENV)/.installed-dev
-	$(BIN)/ruff format src tests examples docs setup.py
-	$(BIN)/ruff check --fix src tests examples docs setup.py
+	$(BIN)/ruff format src tests examples docs runs setup.py
+	$(BIN)/ruff check --fix src tests examples docs runs setup.py
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py
