@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from evaluation_world import WordEncoder
 
@@ -10,6 +11,8 @@ from pubvec.errors import InputError
 from pubvec.evaluation.compare import Column, Table, compare, to_json, to_markdown, to_tsv
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.results import read_result
+from pubvec.evaluation.significance import paired_permutation_test
 
 
 @pytest.fixture
@@ -69,13 +72,56 @@ def test_markdown(table: Table) -> None:
 
 def test_tsv_and_json_hold_fractions(table: Table) -> None:
     lines = [line.split("\t") for line in to_tsv(table).splitlines()]
-    assert lines[0] == ["system", "task", "measure", "value", "low", "high", "spread", "published"]
-    assert {len(line) for line in lines} == {8}
+    assert lines[0][:8] == ["system", "task", "measure", "value", "low", "high", "spread", "published"]
+    assert lines[0][8:] == ["p_value", "error_removed"]
+    assert {len(line) for line in lines} == {10}
     first = table.rows[0].cells[0]
     assert lines[1][:4] == ["all-MiniLM-L6-v2", "pubmed-qa", "Pearson", f"{first.value:.6f}"]
     read = json.loads(to_json(table))
     assert read["columns"][0] == {"task": "pubmed-qa", "measure": "Pearson"}
     assert read["rows"][0]["cells"][0]["value"] == first.value
+
+
+def test_against_a_baseline(results: Path) -> None:
+    table = compare(results, baseline="minilm")
+    base, own = table.rows
+    assert {(cell.p_value, cell.error_removed) for cell in base.cells if cell} == {(None, None)}
+    ndcg = table.columns.index(Column("cysticfibrosis", "nDCG@10"))
+    ours, theirs = own.cells[ndcg], base.cells[ndcg]
+    queries = [
+        read_result(results / row.system / "cysticfibrosis.json").figures["nDCG@10"].per_query
+        for row in (own, base)
+    ]
+    values = [np.array(list(per_query.values())) for per_query in queries]
+    assert ours.p_value == paired_permutation_test(*values)
+    assert ours.error_removed == pytest.approx((ours.value - theirs.value) / (1 - theirs.value))
+    pearson = own.cells[table.columns.index(Column("pubmed-qa", "Pearson"))]
+    assert 0 < pearson.p_value <= 1
+    title_abstract = own.cells[table.columns.index(Column("title-abstract", "Pearson"))]
+    assert (title_abstract.p_value, title_abstract.error_removed) == (None, None), "the baseline has none"
+
+    lines = to_markdown(table).splitlines()
+    assert f"{ours.error_removed:+.0%}" in lines[3]
+    assert lines[3].count("†") == sum(cell is not None and (cell.p_value or 1) < 0.05 for cell in own.cells)
+    assert "all-MiniLM-L6-v2's error" in lines[-1]
+
+
+def test_a_baseline_that_was_not_measured(results: Path) -> None:
+    with pytest.raises(
+        InputError, match="no results of the baseline all-mpnet-base-v2: it has all-MiniLM-L6-v2, own"
+    ):
+        compare(results, baseline="mpnet")
+
+
+def test_a_baseline_on_other_data(results: Path) -> None:
+    path = results / "own" / "cysticfibrosis.json"
+    path.write_text(
+        path.read_text().replace('"cysticfibrosis_docs.parquet": "', '"cysticfibrosis_docs.parquet": "0')
+    )
+    with pytest.raises(
+        InputError, match="own and all-MiniLM-L6-v2 were measured on other files of cysticfibrosis"
+    ):
+        compare(results, baseline="minilm")
 
 
 def test_a_folder_without_results(tmp_path: Path) -> None:

@@ -58,14 +58,18 @@ def compare(
     published: Annotated[
         bool, typer.Option("--published", help="Add the published systems that were not measured here.")
     ] = False,
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", "-b", help="System that all others are tested against."),
+    ] = None,
     as_json: AsJson = False,
     as_tsv: AsTable = False,
 ) -> None:
     """Print the results of a folder as one table, in Markdown unless asked otherwise.
 
-    Example: pubvec compare results/ --published
+    Example: pubvec compare results/ --published --baseline minilm
     """
-    _print_table(results, as_json=as_json, as_tsv=as_tsv, published=published)
+    _print_table(results, as_json=as_json, as_tsv=as_tsv, published=published, baseline=baseline)
 
 
 def bench(
@@ -97,11 +101,13 @@ def bench(
     print(table, end="")
 
 
-def _print_table(results: Path, *, as_json: bool, as_tsv: bool, published: bool) -> None:
+def _print_table(
+    results: Path, *, as_json: bool, as_tsv: bool, published: bool, baseline: str | None = None
+) -> None:
     from pubvec.evaluation.compare import compare as collect
     from pubvec.evaluation.compare import to_json, to_markdown, to_tsv
 
     if as_json and as_tsv:
         raise ConfigError("--json and --tsv exclude each other")
-    table = collect(results, with_published=published)
+    table = collect(results, with_published=published, baseline=baseline)
     print((to_json if as_json else to_tsv if as_tsv else to_markdown)(table), end="")

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pubvec.errors import InputError
+from pubvec.evaluation.measures import LOWER_IS_BETTER
 from pubvec.evaluation.results import Result, read_result
+from pubvec.evaluation.significance import p_value
 from pubvec.evaluation.systems import SYSTEMS, find_system
 from pubvec.evaluation.tasks import TASKS
+
+_SIGNIFICANT = 0.05
+_LEGEND = (
+    "In percent, ± spread over draws of negatives, in parentheses what others published, then the share of {}'s error "
+    "that is removed. †: differs from it with p < 0.05 (paired permutation test over queries, paired bootstrap over pairs; "
+    "not corrected for the number of comparisons)."
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -32,6 +41,11 @@ class Cell:
     interval: tuple[float, float] | None = None
     spread: float | None = None
     published: float | None = None
+    p_value: float | None = None
+    """Of the difference to the baseline."""
+    error_removed: float | None = None
+    """Share of the baseline's distance to 1 that this system does not have; of what is better when lower, of its
+    distance to 0."""
 
 
 @dataclass(frozen=True)
@@ -48,45 +62,68 @@ class Table:
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    baseline: str | None = None
 
 
-def compare(results: Path | str, *, with_published: bool = False) -> Table:
+def compare(results: Path | str, *, with_published: bool = False, baseline: str | None = None) -> Table:
     """Collect a `results/` folder into a table, its systems in alphabetical order.
 
     Args:
         results: written by `evaluate`.
         with_published: add a row for each published system that was not measured here.
+        baseline: a measured system that all others are tested against, and whose error they remove.
 
     Raises:
-        InputError: the folder is missing, holds no result, or a file in it is damaged.
+        InputError: the folder is missing, holds no result, or a file in it is damaged; there is no such baseline, or
+            another system was measured on other data.
     """
     results = Path(results)
     found = [read_result(path) for path in sorted(results.glob("*/*.json"))]
     if not found:
         raise InputError(f"{results} holds no result SYSTEM/TASK.json: `pubvec evaluate` writes them")
     columns = _columns(found)
-    names = sorted({result.system for result in found})
-    rows = [
-        _measured_row(name, [result for result in found if result.system == name], columns) for name in names
-    ]
+    by_system: dict[str, dict[str, Result]] = {}
+    for result in found:
+        by_system.setdefault(result.system, {})[result.task] = result
+    if baseline is not None and (baseline := _system_name(baseline)) not in by_system:
+        raise InputError(
+            f"{results} has no results of the baseline {baseline}: it has {', '.join(by_system)}"
+        )
+    against = by_system[baseline] if baseline else {}
+    rows = [_measured_row(name, by_system[name], columns, against) for name in sorted(by_system)]
     if with_published:
-        rows += _published_rows(set(names), columns)
-    return Table(columns, tuple(rows))
+        rows += _published_rows(set(by_system), columns)
+    return Table(columns, tuple(rows), baseline)
 
 
 def to_markdown(table: Table) -> str:
-    """The table in percent, as `value ± spread over seeds (published)`."""
+    """The table in percent, as `value ± spread over seeds (published)`.
+
+    Against a baseline also the share of its error that is removed, and † where p < 0.05.
+    """
     lines = [
         ["system", *map(str, table.columns)],
         ["---", *["--:"] * len(table.columns)],
         *([row.system, *map(_percent, row.cells)] for row in table.rows),
     ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return text if table.baseline is None else f"{text}\n{_LEGEND.format(table.baseline)}\n"
 
 
 def to_tsv(table: Table) -> str:
     """One line for each cell that is known; fractions, empty where not known."""
-    names = ("system", "task", "measure", "value", "low", "high", "spread", "published")
+    names = (
+        "system",
+        "task",
+        "measure",
+        "value",
+        "low",
+        "high",
+        "spread",
+        "published",
+        "p_value",
+        "error_removed",
+    )
     return "".join("\t".join(line) + "\n" for line in [names, *_iter_lines(table)])
 
 
@@ -106,31 +143,44 @@ def _columns(results: list[Result]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _measured_row(name: str, results: list[Result], columns: tuple[Column, ...]) -> Row:
-    figures = {
-        Column(result.task, measure): figure
-        for result in results
-        for measure, figure in result.figures.items()
-    }
-    cells: list[Cell | None] = []
-    for column in columns:
-        figure, published = figures.get(column), _published(name, column)
-        if figure is not None:
-            cells.append(Cell(figure.value, figure.interval, figure.spread, published))
-        else:
-            cells.append(None if published is None else Cell(None, published=published))
-    return Row(name, tuple(cells))
+def _measured_row(
+    name: str, results: Mapping[str, Result], columns: tuple[Column, ...], against: Mapping[str, Result]
+) -> Row:
+    return Row(name, tuple(_cell(name, column, results.get(column.task), against) for column in columns))
+
+
+def _cell(name: str, column: Column, result: Result | None, against: Mapping[str, Result]) -> Cell | None:
+    published = _published(name, column)
+    figure = result.figures.get(column.measure) if result else None
+    if result is None or figure is None:
+        return None if published is None else Cell(None, published=published)
+    cell = Cell(figure.value, figure.interval, figure.spread, published)
+    base = against.get(column.task)
+    if base is None or base.system == name or column.measure not in base.figures:
+        return cell
+    goal = 0.0 if column.measure in LOWER_IS_BETTER else 1.0
+    error, base_error = (abs(goal - value) for value in (figure.value, base.figures[column.measure].value))
+    return replace(
+        cell,
+        p_value=p_value(result, base, column.measure),
+        error_removed=1 - error / base_error if base_error else None,
+    )
 
 
 def _published_rows(measured: set[str], columns: tuple[Column, ...]) -> list[Row]:
     others = [system.name for system in SYSTEMS if system.published and system.name not in measured]
-    return [_measured_row(name, [], columns) for name in others]
+    return [_measured_row(name, {}, columns, {}) for name in others]
 
 
 def _published(name: str, column: Column) -> float | None:
     system = find_system(name)
     figure = system.published.get(column.task) if system else None
     return figure.value if figure is not None and figure.measure == column.measure else None
+
+
+def _system_name(name: str) -> str:
+    system = find_system(name)
+    return system.name if system else name
 
 
 def _percent(cell: Cell | None) -> str:
@@ -141,6 +191,10 @@ def _percent(cell: Cell | None) -> str:
         parts.append(f"± {100 * cell.spread:.2f}")
     if cell.published is not None:
         parts.append(f"({100 * cell.published:.2f})")
+    if cell.error_removed is not None:
+        parts.append(f"{cell.error_removed:+.0%}")
+    if cell.p_value is not None and cell.p_value < _SIGNIFICANT:
+        parts.append("†")
     return " ".join(parts)
 
 
@@ -149,6 +203,14 @@ def _iter_lines(table: Table) -> Iterator[tuple[str, ...]]:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell is not None:
                 low, high = cell.interval or (None, None)
-                values = (cell.value, low, high, cell.spread, cell.published)
+                values = (
+                    cell.value,
+                    low,
+                    high,
+                    cell.spread,
+                    cell.published,
+                    cell.p_value,
+                    cell.error_removed,
+                )
                 texts = ("" if value is None else f"{value:.6f}" for value in values)
                 yield (row.system, column.task, column.measure, *texts)

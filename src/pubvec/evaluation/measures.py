@@ -27,6 +27,7 @@ Qrels = Mapping[str, Mapping[str, float]]
 
 _RANKING = ("nDCG", "R", "RR")
 _SCORE = ("Pearson", "Spearman", "AUC")
+LOWER_IS_BETTER = ("Brier", "ECE")
 
 
 class Measure(NamedTuple):

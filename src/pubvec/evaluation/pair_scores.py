@@ -27,6 +27,12 @@ class PairScores(NamedTuple):
         """From the scores of the positives and then those of each seed's negatives."""
         return cls(rows[0], dict(zip(seeds, rows[1:], strict=True)))
 
+    @classmethod
+    def from_lists(cls, lists: Mapping[str, Any]) -> PairScores:
+        """What `as_lists` made of them."""
+        negative = {int(seed): np.array(scores) for seed, scores in lists["negative"].items()}
+        return cls(np.array(lists["positive"]), negative)
+
     def map(self, function: Callable[[FloatArray], FloatArray]) -> PairScores:
         """The same pairs with `function` of their scores."""
         return PairScores(
@@ -37,6 +43,11 @@ class PairScores(NamedTuple):
         """For JSON, to seven decimals: the precision of a float32 score."""
         negative = {str(seed): _rounded(scores) for seed, scores in self.negative.items()}
         return {"positive": _rounded(self.positive), "negative": negative}
+
+
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """1 / (1 + exp(−x)), which does not overflow. *Shape:* any"""
+    return np.asarray((1 + np.tanh(_exact(logits) / 2)) / 2)
 
 
 def correlation(scores: PairScores, n_resamples: int) -> Figure:

@@ -21,6 +21,7 @@ from pubvec.evaluation.pair_scores import (
     correlation,
     measure_pair_scores,
     measure_probabilities,
+    sigmoid,
 )
 from pubvec.evaluation.results import Outcome
 from pubvec.evaluation.retrieval import (
@@ -148,10 +149,9 @@ def _evaluate_logits(
     ]
     logits = score_pairs(scorer, texts).reshape(columns.shape)
     scores = PairScores.of(seeds, list(logits))
-    sigmoids = PairScores.of(seeds, list((1 + np.tanh(logits.astype(np.float64) / 2)) / 2))
     of_logits = measure_pair_scores(scores, n_resamples)
     figures = {
-        "Pearson": correlation(sigmoids, n_resamples),
+        "Pearson": correlation(scores.map(sigmoid), n_resamples),
         "AUC": of_logits["AUC"],
         "Pearson (logit)": of_logits["Pearson"],
     }

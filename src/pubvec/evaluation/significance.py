@@ -2,13 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from pubvec.errors import InputError
-from pubvec.evaluation.measures import FloatArray
+from pubvec.evaluation.measures import FloatArray, draw_resamples
+from pubvec.evaluation.pair_scores import PairScores, resample_auc, resample_pearson, sigmoid
+from pubvec.evaluation.results import Result
 
 _N_PERMUTATIONS = 20_000
+_N_RESAMPLES = 2_000
 _N_AT_ONCE = 1_000
+
+Statistic = Callable[[PairScores, FloatArray], FloatArray]
+_OF_PAIRS: Mapping[str, Statistic] = {"Pearson": resample_pearson, "AUC": resample_auc}
+"""Measures that have no value of a single query, and can be had from the scores of pairs."""
+
+
+def p_value(ours: Result, theirs: Result, measure: str) -> float | None:
+    """Chance of a difference as large as that of two results of one task, if there were none; two-sided.
+
+    A paired permutation test where each query has a value, a paired bootstrap test over pairs for Pearson and AUC of
+    scores. None: the measure has neither, or one of the systems lacks it.
+
+    Raises:
+        InputError: the two were measured on other data.
+    """
+    if measure not in ours.figures or measure not in theirs.figures:
+        return None
+    if ours.identity.data != theirs.identity.data:
+        raise InputError(
+            f"{ours.system} and {theirs.system} were measured on other files of {ours.task}: evaluate one of them again"
+        )
+    a, b = (result.figures[measure].per_query for result in (ours, theirs))
+    if a and a.keys() == b.keys():
+        return paired_permutation_test(np.array([*a.values()]), np.array([b[query] for query in a]))
+    if measure in _OF_PAIRS and ours.scores and theirs.scores:
+        scores, others = _scores(ours, measure), _scores(theirs, measure)
+        return paired_bootstrap_test(scores, others, _OF_PAIRS[measure])
+    return None
+
+
+def paired_bootstrap_test(
+    ours: PairScores, theirs: PairScores, statistic: Statistic, *, seed: int = 0
+) -> float:
+    """Twice the share of resamples in which the sign of the difference turns; both systems see the same pairs.
+
+    2,000 resamples of pairs, each with its negatives (Efron and Tibshirani 1993, An Introduction to the Bootstrap, 15.4;
+    for systems: Koehn 2004, W04-3250). The observed order counts as one more, so the least value is 1 in 2,001.
+    Exchanging scores, as the permutation test does, would need systems with one scale.
+
+    Raises:
+        InputError: the two differ in number, or there is no pair.
+    """
+    n = len(ours.positive)
+    _check_same_number(n, len(theirs.positive))
+    counts = draw_resamples(n, _N_RESAMPLES, seed)
+    differences = statistic(ours, counts) - statistic(theirs, counts)
+    n_turned = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return min(1.0, (2 * n_turned + 1) / (_N_RESAMPLES + 1))
 
 
 def paired_permutation_test(ours: FloatArray, theirs: FloatArray, *, seed: int = 0) -> float:
@@ -22,8 +75,7 @@ def paired_permutation_test(ours: FloatArray, theirs: FloatArray, *, seed: int =
     Raises:
         InputError: the two differ in number, or there is no query.
     """
-    if len(ours) != len(theirs) or not len(ours):
-        raise InputError(f"a paired test needs the same queries twice, found {len(ours)} and {len(theirs)}")
+    _check_same_number(len(ours), len(theirs))
     differences = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     observed = abs(differences.sum()) - 1e-12
     rng = np.random.default_rng(seed)
@@ -32,3 +84,14 @@ def paired_permutation_test(ours: FloatArray, theirs: FloatArray, *, seed: int =
         signs = 2.0 * rng.integers(0, 2, (_N_AT_ONCE, len(differences))) - 1.0
         n_as_large += int((np.abs(signs @ differences) >= observed).sum())
     return n_as_large / (_N_PERMUTATIONS + 1)
+
+
+def _check_same_number(n_ours: int, n_theirs: int) -> None:
+    if n_ours != n_theirs or not n_ours:
+        raise InputError(f"a paired test needs the same queries twice, found {n_ours} and {n_theirs}")
+
+
+def _scores(result: Result, measure: str) -> PairScores:
+    scores = PairScores.from_lists(result.scores)
+    is_sigmoid = measure == "Pearson" and result.score_definition.startswith("sigmoid")
+    return scores.map(sigmoid) if is_sigmoid else scores

@@ -10,6 +10,7 @@ from typing import Any
 
 from pubvec.encoder.kinds import Kind
 from pubvec.encoder.released import HUB_OWNER
+from pubvec.evaluation.measures import LOWER_IS_BETTER
 from pubvec.evaluation.results import Figure, Result
 from pubvec.release.usage import usage_of
 
@@ -150,7 +151,7 @@ def _iter_lines(card: Card, systems: Mapping[str, Sequence[Result]]) -> Iterator
     for result in card.results:
         for measure in result.figures:
             cells = [_cell(found, result.task, measure) for found in systems.values()]
-            name = f"*{measure}*" if measure in ("Brier", "ECE") else measure
+            name = f"*{measure}*" if measure in LOWER_IS_BETTER else measure
             yield f"| {result.task} | {name} | {' | '.join(cells)} |"
 
 
