@@ -57,7 +57,7 @@ ADDRESSES = {
     "onnxruntime": {"encoder/onnx_encoder.py", "export/quantize.py"},
     "onnx": {"export/"},
     "safetensors": {"export/weights.py", "export/half.py", "training/"},
-    "bm25s": {"pairs/negatives.py"},
+    "bm25s": {"pairs/negatives.py", "pairs/phrases.py"},
     "typer": {"cli/"},
     "rich": {"cli/", "progress.py"},
     "matplotlib": {"evaluation/plots.py"},

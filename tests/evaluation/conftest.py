@@ -23,7 +23,24 @@ def data(tmp_path: Path) -> Path:
     answers = [
         f"We gave {drug} and the {organ} was not harmed, case {n}." for n, (organ, drug) in enumerate(facts)
     ]
-    write_parquet(folder / "pubmedqa_labeled.parquet", question=questions, long_answer=answers)
+    write_parquet(
+        folder / "pubmedqa_labeled.parquet",
+        question=questions,
+        long_answer=answers,
+        context=[[f"{drug} was given.", f"The {organ} was seen."] for organ, drug in facts],
+    )
+    write_parquet(
+        folder / "medquad_qa.parquet", question=[*questions, questions[0]], answer=[*answers, answers[1]]
+    )
+    write_parquet(
+        folder / "liveqa2017_answers.parquet",
+        answer_id=["a", "b", "a"],
+        answer=[answers[0], answers[1], answers[0]],
+    )
+    write_parquet(folder / "liveqa2017_questions.parquet", qid=["Q1", "Q2"], nlm_summary=questions[:2])
+    write_parquet(
+        folder / "liveqa2017_qrels.parquet", qid=["Q1", "Q1"], answer_id=["a", "b"], judgment=[4, 1]
+    )
     write_parquet(folder / "title_abstract.parquet", title=questions, text=answers)
     write_parquet(folder / "article_abstract.parquet", article=answers, abstract=questions)
     write_parquet(

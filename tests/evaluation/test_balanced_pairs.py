@@ -19,7 +19,7 @@ from pubvec.evaluation.pair_scores import (
     resample_pearson,
 )
 from pubvec.evaluation.pairs import draw_negatives, evaluate_pairs
-from pubvec.evaluation.tasks import PairSet
+from pubvec.evaluation.sets import PairSet
 from tiny_models import TEXTS, make_tiny_bert
 
 PAIRS = PairSet([f"topic{n} study" for n in range(30)], [f"topic{n} was found" for n in range(30)])

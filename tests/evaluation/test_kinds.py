@@ -24,7 +24,8 @@ from pubvec.evaluation.evaluate import evaluate
 from pubvec.evaluation.pairs import draw_negatives, evaluate_pairs
 from pubvec.evaluation.results import read_result
 from pubvec.evaluation.retrieval import evaluate_retrieval, rank_blocks, rank_collection, rank_documents
-from pubvec.evaluation.tasks import PairSet, find_task
+from pubvec.evaluation.sets import PairSet
+from pubvec.evaluation.tasks import find_task
 from tiny_models import TEXTS
 
 PAIRS = PairSet([text[:40] for text in TEXTS], [*(text[15:] for text in TEXTS[:-1]), TEXTS[0][15:]])

@@ -9,8 +9,9 @@ import pytest
 from evaluation_world import write_parquet
 
 from pubvec.errors import ConfigError, InputError
+from pubvec.evaluation.sets import PairSet
 from pubvec.evaluation.systems import SYSTEMS, find_system
-from pubvec.evaluation.tasks import TASKS, PairSet, find_task
+from pubvec.evaluation.tasks import TASKS, find_task
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -45,6 +46,33 @@ def test_pairs_as_a_collection(data: Path) -> None:
     collection = find_task("pubmed-qa-retrieval").load(data)
     assert len(collection.documents) == 80
     assert collection.qrels["7"] == {"7": 1.0}
+
+
+def test_answers_and_passages_of_all_questions(data: Path) -> None:
+    """Equal texts are one document, equal questions one query."""
+    contexts = find_task("pubmed-qa-contexts").load(data)
+    assert len(contexts.queries) == 80
+    assert len(contexts.documents) == 10 + 8
+    assert [contexts.documents[name] for name in contexts.qrels["0"]] == [
+        "aspirin was given.",
+        "The liver was seen.",
+    ]
+    medquad = find_task("medquad").load(data)
+    assert (len(medquad.queries), len(medquad.documents)) == (80, 80)
+    assert medquad.qrels["0"] == {"0": 1.0, "1": 1.0}
+
+
+def test_grades_from_the_lowest_up_and_queries_without_judgement(data: Path) -> None:
+    collection = find_task("liveqa").load(data)
+    assert collection.queries == {"Q1": "Does aspirin harm the liver?"}
+    assert collection.qrels == {"Q1": {"a": 3.0, "b": 0.0}}
+    assert len(collection.documents) == 2
+
+
+def test_any_pairs_as_a_collection(data: Path) -> None:
+    task = find_task("retrieval:dev.parquet:anchor,positive")
+    assert task.name == "dev-retrieval"
+    assert len(task.load(data).documents) == 80
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
@@ -113,7 +141,7 @@ def test_bad_files(data: Path) -> None:
         (
             "docs",
             {"doc_id": [1, 1], "title": ["a", "b"], "text": ["c", "d"]},
-            "row 1: 'doc_id' 1 occurs twice",
+            "row 1: 'doc_id' 1 occurs twice with two texts",
         ),
         ("docs", {"doc_id": [1, None], "title": ["a", "b"], "text": ["c", "d"]}, "row 1: 'doc_id' is None"),
         ("docs", {"doc_id": [1, 2], "title": ["a", ""], "text": ["c", None]}, "row 1: 'text' is blank"),

@@ -15,7 +15,8 @@ from makers_records import make_article
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.pairs.build import build_pairs
 from pubvec.pairs.config import RULES, PairsConfig
-from pubvec.pairs.text import clean_title, normalize, phrases_of, sentences_of
+from pubvec.pairs.phrases import phrases_of
+from pubvec.pairs.text import clean_title, normalize, sentences_of
 from pubvec.records import Article, Pair
 from pubvec.tables import rows_of
 

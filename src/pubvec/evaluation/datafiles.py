@@ -57,48 +57,70 @@ def optional_text_column(columns: Mapping[str, list[Any]], name: str, path: Path
     return [value or "" for value in columns[name]]
 
 
-def unique_ids(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[str]:
-    """A column of ids, as text, that all differ."""
-    seen: set[str] = set()
-    for row, value in enumerate(columns[name]):
+def texts_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[list[str]]:
+    """A column of texts, or of lists of texts, as lists; none is blank, and no list empty."""
+    lists = [value if isinstance(value, list) else [value] for value in columns[name]]
+    for row, texts in enumerate(lists):
+        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise InputError(f"{path}, row {row}: {name!r} is {texts!r:.60}, and texts are needed")
+    return lists
+
+
+def ids_column(columns: Mapping[str, list[Any]], name: str, text: str, path: Path) -> list[str]:
+    """A column of ids, as text, each with one value in the column `text`."""
+    text_of: dict[str, Any] = {}
+    for row, (value, content) in enumerate(zip(columns[name], columns[text], strict=True)):
         if not isinstance(value, int | str):
             raise InputError(f"{path}, row {row}: {name!r} is {value!r}, and an id is needed")
-        if str(value) in seen:
-            raise InputError(f"{path}, row {row}: {name!r} {value!r} occurs twice, and ids must differ")
-        seen.add(str(value))
+        if text_of.setdefault(str(value), content) != content:
+            raise InputError(
+                f"{path}, row {row}: {name!r} {value!r} occurs twice with two texts, and ids must differ"
+            )
     return [str(value) for value in columns[name]]
 
 
 def read_grades(
-    path: Path, grade_column: str, *, query_ids: Set[str], doc_ids: Set[str]
+    path: Path,
+    names: tuple[str, str, str],
+    *,
+    lowest: float,
+    query_ids: Set[str],
+    doc_ids: Set[str],
+    may_miss_queries: bool = False,
 ) -> dict[str, dict[str, float]]:
-    """Judgements by query and document: the columns `query_id`, `doc_id` and a grade.
+    """Judgements by query and document.
+
+    Args:
+        names: columns of the query, the document and the grade.
+        lowest: of the scale.
+        may_miss_queries: leave queries without a judgement out.
 
     Raises:
-        InputError: a judgement is of an unknown query or document or not a number ≥ 0; or a query has none.
+        InputError: a judgement is of an unknown query or document or not a number ≥ `lowest`; or a query has none, and
+            none may.
     """
-    columns = read_columns(path, ["query_id", "doc_id", grade_column])
+    columns = read_columns(path, names)
     grades: dict[str, dict[str, float]] = {query_id: {} for query_id in query_ids}
     n_repeated = 0
-    rows = zip(columns["query_id"], columns["doc_id"], columns[grade_column], strict=True)
+    rows = zip(*(columns[name] for name in names), strict=True)
     for row, (query_id, doc_id, value) in enumerate(rows):
         where = f"{path}, row {row}"
         _check_known(where, "query", str(query_id), query_ids)
         _check_known(where, "document", str(doc_id), doc_ids)
         judged = grades[str(query_id)]
         n_repeated += str(doc_id) in judged
-        judged[str(doc_id)] = max(_grade(where, value), judged.get(str(doc_id), 0.0))
+        judged[str(doc_id)] = max(_grade(where, value, lowest), judged.get(str(doc_id), lowest))
     if n_repeated:
         log.warning(
             "%s judges a document twice for one query %d times: the higher grade counts", path, n_repeated
         )
     unjudged = sorted(query_id for query_id, judged in grades.items() if not judged)
-    if unjudged:
+    if unjudged and not may_miss_queries:
         raise InputError(
             f"{path} has no judgement for {len(unjudged)} of {len(grades)} queries, first {unjudged[0]!r}: "
             "add judgements, or remove these queries"
         )
-    return grades
+    return {query_id: judged for query_id, judged in grades.items() if judged}
 
 
 def _check_known(where: str, what: str, name: str, known: Set[str]) -> None:
@@ -106,10 +128,10 @@ def _check_known(where: str, what: str, name: str, known: Set[str]) -> None:
         raise InputError(f"{where} judges {what} {name!r}, which is not in its file of {len(known)}")
 
 
-def _grade(where: str, value: Any) -> float:
+def _grade(where: str, value: Any, lowest: float) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < float("inf"):
-        raise InputError(f"{where} has the judgement {value!r}: a number ≥ 0 is needed")
+    if not is_number or not lowest <= value < float("inf"):
+        raise InputError(f"{where} has the judgement {value!r}: a number ≥ {lowest:g} is needed")
     return float(value)
 
 

@@ -19,7 +19,8 @@ from pubvec.evaluation.models import LazyModel, ModelSource, name_model, name_mo
 from pubvec.evaluation.pairs import evaluate_pairs
 from pubvec.evaluation.results import Identity, Outcome, Result, read_result, result_path
 from pubvec.evaluation.retrieval import evaluate_retrieval
-from pubvec.evaluation.tasks import PairSet, RetrievalSet, Task, find_task
+from pubvec.evaluation.sets import PairSet, RetrievalSet
+from pubvec.evaluation.tasks import Task, find_task
 from pubvec.files import fingerprint, json_ready, package_versions
 from pubvec.progress import track
 

@@ -7,35 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pubvec.errors import ConfigError, InputError
+from pubvec.evaluation.beir import BeirTask
 from pubvec.evaluation.datafiles import (
+    ids_column,
     optional_text_column,
     read_columns,
     read_grades,
     text_column,
-    unique_ids,
+    texts_column,
 )
-from pubvec.evaluation.measures import Measure, Qrels, parse_measure
+from pubvec.evaluation.measures import Measure, parse_measure
+from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of, retrieval_of_answers
 
-_HELD_OUT = "held-out-"
-
-
-@dataclass(frozen=True)
-class PairSet:
-    """Texts that belong together: `anchors[i]` with `positives[i]`."""
-
-    anchors: list[str]
-    positives: list[str]
-
-
-@dataclass(frozen=True)
-class RetrievalSet:
-    """A collection with queries and graded judgements. Every query has at least one judgement."""
-
-    queries: Mapping[str, str]
-    documents: Mapping[str, str]
-    qrels: Qrels
-    measures: tuple[Measure, ...]
-    """What a run is judged by."""
+_HELD_OUT, _BEIR, _SEARCH = "held-out-", "beir:", "retrieval:"
 
 
 @dataclass(frozen=True)
@@ -91,71 +75,124 @@ class PairRetrievalTask:
 
 
 @dataclass(frozen=True)
-class RetrievalTask:
-    """A test collection in three files: `NAME_docs`, `NAME_queries` and `NAME_qrels`, as Parquet."""
+class AnswerRetrievalTask:
+    """Find each question's answers, or the passages of its answer, among those of all questions."""
 
     name: str
+    file: str
+    question: str
+    answers: str
+    """A column of texts, or of lists of texts."""
     measures: tuple[Measure, ...]
-    document_fields: tuple[str, ...]
-    """Joined by a space where they are not empty: a title, a text."""
-    grade: str
-    """Column of the judgements."""
-    n_judges: int = 1
-    """The grade is the column divided by this: 4 where the column sums four judges' scores."""
-    has_exponential_gain: bool = False
-    """Gain 2^grade − 1 (Burges et al. 2005, doi:10.1145/1102351.1102363) instead of the grade itself."""
 
     def files(self, data: Path) -> list[Path]:
         """The files that decide the result."""
-        return [data / f"{self.name}_{part}.parquet" for part in ("docs", "queries", "qrels")]
+        return [data / self.file]
 
     def load(self, data: Path) -> RetrievalSet:
         """Read the collection.
 
         Raises:
-            InputError: a file or column is missing, the collection is empty, an id occurs twice, a text is
-                empty, a query has no judgement, or a judgement is of an unknown query or not a number ≥ 0.
+            InputError: the file or a column is missing, or a text is empty.
         """
-        docs_path, queries_path, qrels_path = self.files(data)
-        documents = self._read_documents(docs_path)
-        columns = read_columns(queries_path, ["query_id", "query"])
-        query_ids = unique_ids(columns, "query_id", queries_path)
-        queries = dict(zip(query_ids, text_column(columns, "query", queries_path), strict=True))
-        grades = read_grades(qrels_path, self.grade, query_ids=set(queries), doc_ids=set(documents))
-        qrels = {
-            query_id: {doc_id: self._gain(grade) for doc_id, grade in judged.items()}
-            for query_id, judged in grades.items()
-        }
-        return RetrievalSet(queries, documents, qrels, self.measures)
+        (path,) = self.files(data)
+        columns = read_columns(path, [self.question, self.answers])
+        questions = text_column(columns, self.question, path)
+        return retrieval_of_answers(questions, texts_column(columns, self.answers, path), self.measures)
 
-    def _gain(self, grade: float) -> float:
-        grade /= self.n_judges
+
+@dataclass(frozen=True)
+class TextFile:
+    """Where the texts of a collection are."""
+
+    file: str
+    id: str
+    fields: tuple[str, ...]
+    """Joined by a space where they are not empty: a title, a text."""
+
+
+@dataclass(frozen=True)
+class JudgementFile:
+    """Where its judgements are."""
+
+    file: str
+    query_id: str
+    doc_id: str
+    grade: str
+    lowest: float = 0.0
+    """The grade of what is not relevant; it is subtracted from all."""
+    n_judges: int = 1
+    """The grade is the column divided by this: 4 where the column sums four judges' scores."""
+    has_exponential_gain: bool = False
+    """Gain 2^grade − 1 (Burges et al. 2005, doi:10.1145/1102351.1102363) instead of the grade itself."""
+
+    may_miss_queries: bool = False
+    """Leave queries without a judgement out, which is an error otherwise."""
+
+    def gain(self, value: float) -> float:
+        """What a judgement counts."""
+        grade = (value - self.lowest) / self.n_judges
         return 2.0**grade - 1.0 if self.has_exponential_gain else grade
 
-    def _read_documents(self, path: Path) -> dict[str, str]:
-        columns = read_columns(path, ["doc_id", *self.document_fields])
-        fields = [optional_text_column(columns, name, path) for name in self.document_fields]
-        columns["text"] = [" ".join(filter(None, parts)) for parts in zip(*fields, strict=True)]
-        return dict(zip(unique_ids(columns, "doc_id", path), text_column(columns, "text", path), strict=True))
+
+@dataclass(frozen=True)
+class RetrievalTask:
+    """A test collection in three Parquet files of any column names."""
+
+    name: str
+    documents: TextFile
+    queries: TextFile
+    judgements: JudgementFile
+    measures: tuple[Measure, ...]
+
+    def files(self, data: Path) -> list[Path]:
+        """The files that decide the result."""
+        return [data / part.file for part in (self.documents, self.queries, self.judgements)]
+
+    def load(self, data: Path) -> RetrievalSet:
+        """Read the collection.
+
+        Raises:
+            InputError: a file or column is missing, the collection is empty, an id has two texts, a text is empty, a
+                query has no judgement, or a judgement is of an unknown query or not a number of the scale.
+        """
+        documents, queries = (_read_texts(data, part) for part in (self.documents, self.queries))
+        file = self.judgements
+        grades = read_grades(
+            data / file.file,
+            (file.query_id, file.doc_id, file.grade),
+            lowest=file.lowest,
+            query_ids=set(queries),
+            doc_ids=set(documents),
+            may_miss_queries=file.may_miss_queries,
+        )
+        qrels = {
+            query_id: {doc_id: file.gain(grade) for doc_id, grade in judged.items()}
+            for query_id, judged in grades.items()
+        }
+        return RetrievalSet({name: queries[name] for name in qrels}, documents, qrels, self.measures)
 
 
-Task = PairTask | PairRetrievalTask | RetrievalTask
+def _read_texts(data: Path, part: TextFile) -> dict[str, str]:
+    path = data / part.file
+    columns = read_columns(path, [part.id, *part.fields])
+    fields = [optional_text_column(columns, name, path) for name in part.fields]
+    name = part.fields[0] if len(part.fields) == 1 else "text"
+    columns[name] = [" ".join(filter(None, parts)) for parts in zip(*fields, strict=True)]
+    return dict(zip(ids_column(columns, part.id, name, path), text_column(columns, name, path), strict=True))
 
 
-def retrieval_of(pairs: PairSet, measures: tuple[Measure, ...]) -> RetrievalSet:
-    """The pairs as a collection: query i asks for its positive among all. Equal texts are one document."""
-    documents = {text: str(row) for row, text in enumerate(dict.fromkeys(pairs.positives))}
-    queries = {str(row): text for row, text in enumerate(pairs.anchors)}
-    qrels = {str(row): {documents[text]: 1.0} for row, text in enumerate(pairs.positives)}
-    return RetrievalSet(queries, {doc_id: text for text, doc_id in documents.items()}, qrels, measures)
+Task = PairTask | PairRetrievalTask | AnswerRetrievalTask | RetrievalTask | BeirTask
 
 
 def find_task(name: str) -> Task:
     """The task with this name.
 
     Args:
-        name: a key of `TASKS`; `held-out-RULE` for the held-out pairs of one rule in a `pairs/` folder; or
-            `FILE:ANCHOR,POSITIVE` for two columns of any Parquet, CSV, TSV or JSON Lines file.
+        name: a key of `TASKS`; `held-out-RULE` for the held-out pairs of one rule in a `pairs/` folder;
+            `FILE:ANCHOR,POSITIVE` for two columns of any Parquet, CSV, TSV or JSON Lines file, or
+            `retrieval:FILE:ANCHOR,POSITIVE` to find each positive among all of them; `beir:FOLDER` or
+            `beir:FOLDER:SPLIT` for a collection in BEIR's layout, `test` unless a split is named.
 
     Raises:
         ConfigError: there is no such task.
@@ -165,12 +202,19 @@ def find_task(name: str) -> Task:
     if name.startswith(_HELD_OUT):
         rule = name.removeprefix(_HELD_OUT)
         return PairTask(name, "dev.parquet", "anchor", "positive", rule=rule)
-    file, colon, columns = name.rpartition(":")
+    if name.startswith(_BEIR):
+        folder, _, split = name.removeprefix(_BEIR).partition(":")
+        label = Path(folder).name + (f"-{split}" if split else "")
+        return BeirTask(label, folder, split or "test", _RANKING)
+    is_search = name.startswith(_SEARCH)
+    file, colon, columns = name.removeprefix(_SEARCH).rpartition(":")
     anchor, comma, positive = columns.partition(",")
     if colon and comma and file and anchor and positive:
-        return PairTask(Path(file).stem, file, anchor, positive)
+        pairs = PairTask(Path(file).stem, file, anchor, positive)
+        return PairRetrievalTask(pairs, f"{pairs.name}-retrieval", _KNOWN_ITEM) if is_search else pairs
     raise ConfigError(
-        f"{name!r} is not a task: use one of {', '.join(TASKS)}, {_HELD_OUT}RULE, or FILE:ANCHOR,POSITIVE"
+        f"{name!r} is not a task: use one of {', '.join(TASKS)}, {_HELD_OUT}RULE, FILE:ANCHOR,POSITIVE, "
+        f"{_SEARCH}FILE:ANCHOR,POSITIVE, or {_BEIR}FOLDER"
     )
 
 
@@ -178,6 +222,7 @@ def _measures(*names: str) -> tuple[Measure, ...]:
     return tuple(parse_measure(name) for name in names)
 
 
+_RANKING, _KNOWN_ITEM = _measures("nDCG@10", "R@100", "RR@10"), _measures("RR@10", "RR", "R@100")
 _PUBMED_QA = PairTask("pubmed-qa", "pubmedqa_labeled.parquet", "question", "long_answer")
 
 TASKS: Mapping[str, Task] = {
@@ -194,13 +239,30 @@ TASKS: Mapping[str, Task] = {
         ),
         RetrievalTask(
             "cysticfibrosis",
-            _measures("nDCG@10", "R@100", "RR@10"),
-            document_fields=("title", "text"),
-            grade="score_sum",
-            n_judges=4,
-            has_exponential_gain=True,
+            TextFile("cysticfibrosis_docs.parquet", "doc_id", ("title", "text")),
+            TextFile("cysticfibrosis_queries.parquet", "query_id", ("query",)),
+            JudgementFile(
+                "cysticfibrosis_qrels.parquet",
+                "query_id",
+                "doc_id",
+                "score_sum",
+                n_judges=4,
+                has_exponential_gain=True,
+            ),
+            _RANKING,
         ),
-        PairRetrievalTask(_PUBMED_QA, "pubmed-qa-retrieval", _measures("RR@10", "RR", "R@100")),
+        PairRetrievalTask(_PUBMED_QA, "pubmed-qa-retrieval", _KNOWN_ITEM),
+        AnswerRetrievalTask("pubmed-qa-contexts", _PUBMED_QA.file, "question", "context", _RANKING),
+        AnswerRetrievalTask("medquad", "medquad_qa.parquet", "question", "answer", _RANKING),
+        RetrievalTask(
+            "liveqa",
+            TextFile("liveqa2017_answers.parquet", "answer_id", ("answer",)),
+            TextFile("liveqa2017_questions.parquet", "qid", ("nlm_summary",)),
+            JudgementFile(
+                "liveqa2017_qrels.parquet", "qid", "answer_id", "judgment", lowest=1, may_miss_queries=True
+            ),
+            _RANKING,
+        ),
     )
 }
 """Tasks by name."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pubvec.pairs.abstracts import Part, by_category, text_of
-from pubvec.pairs.text import phrases_of
+from pubvec.pairs.phrases import phrases_of
 
 PASSAGE_SENTENCES = 3
 _MIN_SENTENCES = 4

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
-
-from pubvec.errors import require
 
 _WORD = re.compile(r"[^\W_]+")
 _ASCII_WORDS = bytes(ord(chr(i).lower()) if _WORD.match(chr(i)) else ord(" ") for i in range(128)).ljust(256)
@@ -25,8 +22,6 @@ _SENTENCE_END = re.compile(  # a set of letters first, which `re` skips to
 _BRACKETED_TITLE = re.compile(r"\[(?P<english>[^\[\]]{12,})\]\s*(?:$|[.;?].*)")
 _REGISTRATION_IN_TITLE = re.compile(r"\s*\[(?:ISRCTN|NCT)\d+\]\W*$")
 _NO_TITLE = re.compile(r"\W*(?:(?:title )?not available|no title|in process citation|untitled)\W*", re.I)
-
-_PUNCTUATION = ".,;:!?()[]{}\"'“”‘’–—-/"
 
 _ENGLISH = frozenset(
     "a an and are as by for from has have in is of on that the this to was were with".split()  # noqa: SIM905
@@ -67,30 +62,6 @@ def sentences_of(text: str) -> list[str]:
         sentences.append(text[start : end.start() + 1].rstrip())
         start = end.end()
     return [*sentences, text[start:]] if start < len(text) else sentences
-
-
-def phrases_of(title: str) -> list[str]:
-    """Runs of words of `title` between stop words and punctuation.
-
-    Candidate keywords as in RAKE (Rose et al. 2010, doi:10.1002/9780470689646.ch1), with the stop words of bm25s.
-    """
-    phrases: list[list[str]] = [[]]
-    for word in title.split():
-        bare = word.strip(_PUNCTUATION)
-        if not bare or bare.lower() in _stop_words():
-            phrases.append([])
-            continue
-        if word[0] in _PUNCTUATION:
-            phrases.append([])
-        phrases[-1].append(bare)
-        if word[-1] in _PUNCTUATION:
-            phrases.append([])
-    return [" ".join(phrase) for phrase in phrases if phrase]
-
-
-@cache
-def _stop_words() -> frozenset[str]:
-    return frozenset(require("bm25s.stopwords", extra="train").STOPWORDS_EN_PLUS)
 
 
 def is_english(text: str) -> bool:
