@@ -66,6 +66,19 @@ def texts_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> lis
     return lists
 
 
+def number_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[float]:
+    """A column of finite numbers; those of CSV and TSV files come as text."""
+    numbers = []
+    for row, value in enumerate(columns[name]):
+        try:
+            numbers.append(float(value))
+        except (TypeError, ValueError):
+            numbers.append(float("nan"))
+        if not abs(numbers[-1]) < float("inf"):
+            raise InputError(f"{path}, row {row}: {name!r} is {value!r}, and a number is needed")
+    return numbers
+
+
 def ids_column(columns: Mapping[str, list[Any]], name: str, text: str, path: Path) -> list[str]:
     """A column of ids, as text, each with one value in the column `text`."""
     text_of: dict[str, Any] = {}

@@ -13,6 +13,7 @@ from typing import Any
 from pubvec.encoder.kinds import Kind
 from pubvec.encoder.scorer import BiEncoderScorer, Scorer
 from pubvec.errors import ConfigError, InputError, OutputError
+from pubvec.evaluation.classification import LabeledSet, evaluate_classification
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.evaluation.models import LazyModel, ModelSource, name_model, name_models
@@ -20,6 +21,7 @@ from pubvec.evaluation.pairs import evaluate_pairs
 from pubvec.evaluation.results import Identity, Outcome, Result, read_result, result_path
 from pubvec.evaluation.retrieval import evaluate_retrieval
 from pubvec.evaluation.sets import PairSet, RetrievalSet
+from pubvec.evaluation.similarity import GradedSet, evaluate_similarity
 from pubvec.evaluation.tasks import Task, find_task
 from pubvec.files import fingerprint, json_ready, package_versions
 from pubvec.progress import track
@@ -33,7 +35,7 @@ class _Job:
     """A task with its texts and the hashes of its files."""
 
     task: Task
-    texts: PairSet | RetrievalSet
+    texts: PairSet | RetrievalSet | GradedSet | LabeledSet
     data: Mapping[str, str]
 
 
@@ -194,6 +196,10 @@ def _measure(scorer: Scorer, job: _Job, config: EvaluateConfig, first: Scorer | 
             first_stage=first,
             rerank_depth=config.pair_rerank_depth,
         )
+    if isinstance(job.texts, GradedSet):
+        return evaluate_similarity(scorer, job.texts, n_resamples=config.n_resamples)
+    if isinstance(job.texts, LabeledSet):
+        return evaluate_classification(scorer, job.texts, n_resamples=config.n_resamples)
     return evaluate_retrieval(
         scorer,
         job.texts,

@@ -38,7 +38,7 @@ def p_value(ours: Result, theirs: Result, measure: str) -> float | None:
     a, b = (result.figures[measure].per_query for result in (ours, theirs))
     if a and a.keys() == b.keys():
         return paired_permutation_test(np.array([*a.values()]), np.array([b[query] for query in a]))
-    if measure in _OF_PAIRS and ours.scores and theirs.scores:
+    if measure in _OF_PAIRS and all("positive" in result.scores for result in (ours, theirs)):
         scores, others = _scores(ours, measure), _scores(theirs, measure)
         return paired_bootstrap_test(scores, others, _OF_PAIRS[measure])
     return None

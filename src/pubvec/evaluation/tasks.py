@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.beir import BeirTask
+from pubvec.evaluation.classification import ClassificationTask
 from pubvec.evaluation.datafiles import (
     ids_column,
     optional_text_column,
@@ -18,8 +19,9 @@ from pubvec.evaluation.datafiles import (
 )
 from pubvec.evaluation.measures import Measure, parse_measure
 from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of, retrieval_of_answers
+from pubvec.evaluation.similarity import SimilarityTask
 
-_HELD_OUT, _BEIR, _SEARCH = "held-out-", "beir:", "retrieval:"
+_HELD_OUT = "held-out-"
 
 
 @dataclass(frozen=True)
@@ -182,17 +184,25 @@ def _read_texts(data: Path, part: TextFile) -> dict[str, str]:
     return dict(zip(ids_column(columns, part.id, name, path), text_column(columns, name, path), strict=True))
 
 
-Task = PairTask | PairRetrievalTask | AnswerRetrievalTask | RetrievalTask | BeirTask
+Task = (
+    PairTask
+    | PairRetrievalTask
+    | AnswerRetrievalTask
+    | RetrievalTask
+    | BeirTask
+    | SimilarityTask
+    | ClassificationTask
+)
 
 
 def find_task(name: str) -> Task:
     """The task with this name.
 
     Args:
-        name: a key of `TASKS`; `held-out-RULE` for the held-out pairs of one rule in a `pairs/` folder;
-            `FILE:ANCHOR,POSITIVE` for two columns of any Parquet, CSV, TSV or JSON Lines file, or
-            `retrieval:FILE:ANCHOR,POSITIVE` to find each positive among all of them; `beir:FOLDER` or
-            `beir:FOLDER:SPLIT` for a collection in BEIR's layout, `test` unless a split is named.
+        name: a key of `TASKS`; `held-out-RULE` for the held-out pairs of one rule in a `pairs/` folder; `beir:FOLDER` or
+            `beir:FOLDER:SPLIT` for a collection in BEIR's layout, `test` unless a split is named; or columns of any
+            Parquet, CSV, TSV or JSON Lines file: `FILE:ANCHOR,POSITIVE`; `retrieval:FILE:ANCHOR,POSITIVE` to find each
+            positive among all of them; `sts:FILE:TEXT,TEXT,SCORE`; `classify:FILE:TEXT,LABEL`.
 
     Raises:
         ConfigError: there is no such task.
@@ -202,20 +212,32 @@ def find_task(name: str) -> Task:
     if name.startswith(_HELD_OUT):
         rule = name.removeprefix(_HELD_OUT)
         return PairTask(name, "dev.parquet", "anchor", "positive", rule=rule)
-    if name.startswith(_BEIR):
-        folder, _, split = name.removeprefix(_BEIR).partition(":")
+    kind, _, rest = name.partition(":")
+    if kind == "beir" and rest:
+        folder, _, split = rest.partition(":")
         label = Path(folder).name + (f"-{split}" if split else "")
         return BeirTask(label, folder, split or "test", _RANKING)
-    is_search = name.startswith(_SEARCH)
-    file, colon, columns = name.removeprefix(_SEARCH).rpartition(":")
-    anchor, comma, positive = columns.partition(",")
-    if colon and comma and file and anchor and positive:
-        pairs = PairTask(Path(file).stem, file, anchor, positive)
-        return PairRetrievalTask(pairs, f"{pairs.name}-retrieval", _KNOWN_ITEM) if is_search else pairs
-    raise ConfigError(
-        f"{name!r} is not a task: use one of {', '.join(TASKS)}, {_HELD_OUT}RULE, FILE:ANCHOR,POSITIVE, "
-        f"{_SEARCH}FILE:ANCHOR,POSITIVE, or {_BEIR}FOLDER"
-    )
+    of_file, n_columns = _OF_FILES.get(kind, (PairTask, 2))
+    file, colon, columns = (rest if kind in _OF_FILES else name).rpartition(":")
+    names = columns.split(",")
+    if not colon or not file or len(names) != n_columns or not all(names):
+        raise ConfigError(
+            f"{name!r} is not a task: use one of {', '.join(TASKS)}, {_HELD_OUT}RULE, beir:FOLDER, FILE:ANCHOR,POSITIVE, "
+            "retrieval:FILE:ANCHOR,POSITIVE, sts:FILE:TEXT,TEXT,SCORE, or classify:FILE:TEXT,LABEL"
+        )
+    return of_file(Path(file).stem, file, *names)
+
+
+def _search_pairs(name: str, file: str, anchor: str, positive: str) -> PairRetrievalTask:
+    return PairRetrievalTask(PairTask(name, file, anchor, positive), f"{name}-retrieval", _KNOWN_ITEM)
+
+
+_OF_FILES: Mapping[str, tuple[Callable[..., Task], int]] = {
+    "retrieval": (_search_pairs, 2),
+    "sts": (SimilarityTask, 3),
+    "classify": (ClassificationTask, 2),
+}
+"""Prefix → task of columns of a file, and how many."""
 
 
 def _measures(*names: str) -> tuple[Measure, ...]:
