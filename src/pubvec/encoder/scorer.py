@@ -13,6 +13,7 @@ from pubvec.encoder.config import Backend, Precision
 from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.kinds import Kind, kind_of
 from pubvec.encoder.models import name_of, resolve
+from pubvec.encoder.prompts import Prompts, read_prompts
 from pubvec.errors import ConfigError, InputError, require
 
 Similarity = Literal["mean", "sum"]
@@ -72,14 +73,16 @@ class BiEncoderScorer:
     """Cosine of two embeddings.
 
     Args:
-        encoder: encodes queries and documents alike.
+        encoder: encodes queries and documents.
+        prompts: put before them.
     """
 
     kind: Kind = "bi-encoder"
     definition = "cosine"
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, prompts: Prompts = Prompts()) -> None:  # noqa: B008 (it cannot change)
         self.encoder = encoder
+        self.prompts = prompts
 
     @property
     def name(self) -> str:
@@ -99,13 +102,26 @@ class BiEncoderScorer:
     def score(self, pairs: TextPairs) -> FloatArray:
         """See `Scorer.score`. A text that occurs often is encoded once."""
         check_pairs(pairs)
+        texts = [(self.prompts.query + query, self.prompts.document + document) for query, document in pairs]
         row_of = {
-            text: row for row, text in enumerate(dict.fromkeys(text for pair in pairs for text in pair))
+            text: row for row, text in enumerate(dict.fromkeys(text for pair in texts for text in pair))
         }
         vectors = self.encoder.encode(row_of)
-        rows = np.array([[row_of[query], row_of[document]] for query, document in pairs], np.intp)
+        rows = np.array([[row_of[query], row_of[document]] for query, document in texts], np.intp)
         queries, documents = (vectors[column] for column in rows.reshape(-1, 2).T)
         return np.asarray(np.einsum("ij,ij->i", queries, documents), np.float32)
+
+    def encode_queries(self, queries: Sequence[str]) -> FloatArray:
+        """Unit vectors of queries, with their prompt. *Shape:* (n, dim)"""
+        return self._encode(self.prompts.query, queries)
+
+    def encode_documents(self, documents: Sequence[str]) -> FloatArray:
+        """Unit vectors of documents, with their prompt. *Shape:* (n, dim)"""
+        return self._encode(self.prompts.document, documents)
+
+    def _encode(self, prompt: str, texts: Sequence[str]) -> FloatArray:
+        texts = [prompt + text for text in texts] if prompt else texts
+        return np.asarray(self.encoder.encode(texts, normalize=True))
 
 
 def load_scorer(
@@ -147,6 +163,7 @@ def load_scorer(
     if query_length is not None and found != "late interaction":
         raise ConfigError(f"query_length is a setting of late interaction, and {folder} is a {found}")
     if found == "bi-encoder":
+        prompts = read_prompts(folder)
         return BiEncoderScorer(
             load(
                 path_or_name,
@@ -154,7 +171,8 @@ def load_scorer(
                 precision=precision,
                 max_seq_length=max_seq_length,
                 n_threads=n_threads,
-            )
+            ),
+            prompts,
         )
     if backend == "onnx" or precision == "int8":
         raise ConfigError(f"{folder} is a {found}: only a bi-encoder has the onnx backend, use torch")

@@ -16,7 +16,7 @@ from pubvec.errors import ConfigError, InputError, require
 from pubvec.evaluation.datafiles import read_columns, text_column
 from pubvec.evaluation.measures import FloatArray, IntArray, draw_resamples, interval_of
 from pubvec.evaluation.results import Figure, Outcome
-from pubvec.evaluation.retrieval import encode_texts
+from pubvec.evaluation.retrieval import check_vectors
 
 _N_FOLDS = 5
 _MAX_ITERATIONS = 1000
@@ -73,7 +73,7 @@ def evaluate_classification(scorer: Scorer, texts: LabeledSet, *, n_resamples: i
     if not isinstance(scorer, BiEncoderScorer):
         raise ConfigError(f"{scorer.name} is a {scorer.kind}: a linear probe needs a bi-encoder's embeddings")
     classes, labels = np.unique(texts.labels, return_inverse=True)
-    predicted = _predict(encode_texts(scorer.encoder, texts.texts, "texts"), labels)
+    predicted = _predict(check_vectors(scorer.encode_documents(texts.texts), texts.texts, scorer), labels)
     is_right = (predicted == labels).astype(np.float64)
     counts = draw_resamples(len(labels), n_resamples)
     once = np.ones((1, len(labels)), np.float32)

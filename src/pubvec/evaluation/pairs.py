@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from pubvec.encoder.base import Encoder
 from pubvec.encoder.scorer import BiEncoderScorer, LateInteraction, Scorer
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import ConfigError
@@ -26,7 +25,7 @@ from pubvec.evaluation.pair_scores import (
 from pubvec.evaluation.results import Outcome
 from pubvec.evaluation.retrieval import (
     check_finite,
-    encode_texts,
+    check_vectors,
     measure_ranking,
     rank_blocks,
     rank_collection,
@@ -78,7 +77,7 @@ def evaluate_pairs(
     """
     collection = retrieval_of(pairs, _RANKING)
     if isinstance(scorer, BiEncoderScorer):
-        return _evaluate_cosines(scorer.encoder, pairs, collection, seeds, n_resamples)
+        return _evaluate_cosines(scorer, pairs, collection, seeds, n_resamples)
     if isinstance(scorer, LateInteraction):
         return _evaluate_maxsim(scorer, pairs, collection, seeds, n_resamples)
     outcome = _evaluate_logits(scorer, pairs, collection, seeds, n_resamples)
@@ -90,15 +89,17 @@ def evaluate_pairs(
 
 
 def _evaluate_cosines(
-    encoder: Encoder, pairs: PairSet, collection: RetrievalSet, seeds: Sequence[int], n_resamples: int
+    scorer: BiEncoderScorer, pairs: PairSet, collection: RetrievalSet, seeds: Sequence[int], n_resamples: int
 ) -> Outcome:
-    anchors = encode_texts(encoder, pairs.anchors, "anchors")
-    documents = encode_texts(encoder, list(collection.documents.values()), "positives")
+    texts = list(collection.documents.values())
+    anchors = check_vectors(scorer.encode_queries(pairs.anchors), pairs.anchors, scorer)
+    documents = check_vectors(scorer.encode_documents(texts), texts, scorer)
     scores = PairScores.of(
         seeds, [_cosines(anchors, documents[columns]) for columns in _columns(pairs, seeds)]
     )
     ids = {"query_ids": list(collection.queries), "doc_ids": list(collection.documents)}
     run = rank_documents(anchors, documents, **ids, depth=len(anchors))
+    encoder = scorer.encoder
     calibration = encoder.calibration if isinstance(encoder, TextEncoder) else None
     figures = {
         **measure_pair_scores(scores, n_resamples),

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pubvec.encoder.base import Encoder
 from pubvec.encoder.scorer import BiEncoderScorer, LateInteraction, Scorer, TextPairs
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.measures import FloatArray, IntArray, Run, draw_resamples, interval_of, measure_run
@@ -18,21 +17,22 @@ _SEARCH_BLOCK = 256
 _SCORED_BLOCK = 1024
 
 
-def encode_texts(encoder: Encoder, texts: Sequence[str], what: str) -> FloatArray:
-    """Unit vectors of `texts`. *Shape:* (n_texts, dim)
+def check_vectors(vectors: FloatArray, texts: Sequence[str], scorer: BiEncoderScorer) -> FloatArray:
+    """`vectors`, if each text has one, of numbers. *Shape:* (n_texts, dim)
 
     Raises:
         InputError: the encoder returned another shape, or a vector that is not finite.
     """
-    vectors = encoder.encode(texts, normalize=True)
-    if vectors.shape != (len(texts), encoder.dim):
+    if vectors.shape != (len(texts), scorer.dim):
         raise InputError(
-            f"{encoder.name} returned vectors of shape {vectors.shape} for {len(texts)} {what}, "
-            f"and {(len(texts), encoder.dim)} was expected"
+            f"{scorer.name} returned vectors of shape {vectors.shape} for {len(texts)} texts, "
+            f"and {(len(texts), scorer.dim)} was expected"
         )
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
-        raise InputError(f"{encoder.name} returned a vector that is not finite for text {bad[0]} of {what}")
+        raise InputError(
+            f"{scorer.name} returned a vector that is not finite for text {bad[0]}: {texts[bad[0]]!r:.60}"
+        )
     return vectors
 
 
@@ -129,8 +129,8 @@ def rank_collection(scorer: Scorer, collection: RetrievalSet, depth: int) -> Run
     queries, documents = list(collection.queries.values()), list(collection.documents.values())
     if isinstance(scorer, BiEncoderScorer):
         return rank_documents(
-            encode_texts(scorer.encoder, queries, "queries"),
-            encode_texts(scorer.encoder, documents, "documents"),
+            check_vectors(scorer.encode_queries(queries), queries, scorer),
+            check_vectors(scorer.encode_documents(documents), documents, scorer),
             query_ids=query_ids,
             doc_ids=doc_ids,
             depth=depth,
