@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evaluation_world import DRUGS, ORGANS, WordEncoder, write_parquet
+from evaluation_world import DRUGS, ORGANS, WordEncoder, write_liveqa, write_parquet
 
 
 @pytest.fixture
@@ -23,9 +23,16 @@ def data(tmp_path: Path) -> Path:
     answers = [
         f"We gave {drug} and the {organ} was not harmed, case {n}." for n, (organ, drug) in enumerate(facts)
     ]
-    write_parquet(folder / "pubmedqa_labeled.parquet", question=questions, long_answer=answers)
-    write_parquet(folder / "title_abstract.parquet", title=questions, text=answers)
-    write_parquet(folder / "article_abstract.parquet", article=answers, abstract=questions)
+    contexts = [answer.split(" and ") for answer in answers]
+    write_parquet(
+        folder / "pubmedqa_labeled.parquet", question=questions, long_answer=answers, context=contexts
+    )
+    for name in ("title_abstract", "pubmed_subset"):
+        write_parquet(folder / f"{name}.parquet", title=questions, text=answers)
+    for name in ("article_abstract", "pubmed_summary"):
+        write_parquet(folder / f"{name}.parquet", article=answers, abstract=questions)
+    write_parquet(folder / "medquad_qa.parquet", question=questions, answer=answers)
+    write_liveqa(folder)
     write_parquet(
         folder / "dev.parquet",
         anchor=questions,

@@ -34,7 +34,7 @@ from pubvec.evaluation.retrieval import (
     scan_order,
     score_pairs,
 )
-from pubvec.evaluation.tasks import PairSet, RetrievalSet, retrieval_of
+from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of
 
 _RANKING = (Measure("RR", 10),)
 

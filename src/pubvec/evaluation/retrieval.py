@@ -11,7 +11,7 @@ from pubvec.encoder.scorer import BiEncoderScorer, LateInteraction, Scorer, Text
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.measures import FloatArray, IntArray, Run, draw_resamples, interval_of, measure_run
 from pubvec.evaluation.results import Figure, Outcome
-from pubvec.evaluation.tasks import RetrievalSet
+from pubvec.evaluation.sets import RetrievalSet
 from pubvec.progress import track
 
 _SEARCH_BLOCK = 256

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pubvec.errors import ConfigError, InputError
+from pubvec.evaluation.beir import DEFAULT_SPLIT, BeirTask
+from pubvec.evaluation.classify import ClassificationTask
 from pubvec.evaluation.datafiles import (
+    check_all_judged,
     optional_text_column,
     read_columns,
     read_grades,
     text_column,
     unique_ids,
 )
-from pubvec.evaluation.measures import Measure, Qrels, parse_measure
+from pubvec.evaluation.measures import Measure, parse_measure
+from pubvec.evaluation.published_sets import find_or_fetch, find_path
+from pubvec.evaluation.retrieval_tasks import AmongArticlesTask, LiveQaTask, TextRetrievalTask
+from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of
+from pubvec.evaluation.similarity import SimilarityTask
 
 _HELD_OUT = "held-out-"
-
-
-@dataclass(frozen=True)
-class PairSet:
-    """Texts that belong together: `anchors[i]` with `positives[i]`."""
-
-    anchors: list[str]
-    positives: list[str]
-
-
-@dataclass(frozen=True)
-class RetrievalSet:
-    """A collection with queries and graded judgements. Every query has at least one judgement."""
-
-    queries: Mapping[str, str]
-    documents: Mapping[str, str]
-    qrels: Qrels
-    measures: tuple[Measure, ...]
-    """What a run is judged by."""
+_FORMS: Mapping[str, str] = {
+    "": "ANCHOR,POSITIVE",
+    "retrieval:": "QUERY,DOCUMENT",
+    "sts:": "TEXT1,TEXT2,SCORE",
+    "classify:": "TEXT,LABEL",
+}
+"""Tasks of columns of a file: what stands before the file, and the columns after it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class PairTask:
 
     def files(self, data: Path) -> list[Path]:
         """The files that decide the result."""
-        return [data / self.file]
+        return [find_path(data, self.file)]
 
     def load(self, data: Path) -> PairSet:
         """Read the pairs.
@@ -61,7 +56,7 @@ class PairTask:
         Raises:
             InputError: the file or a column is missing, a text is empty, or there are fewer than two pairs.
         """
-        (path,) = self.files(data)
+        path = find_or_fetch(data, self.file)
         columns = read_columns(path, [self.anchor, self.positive, *(["rule"] if self.rule else [])])
         if self.rule is not None:
             keep = [row for row, rule in enumerate(columns["rule"]) if rule == self.rule]
@@ -107,7 +102,7 @@ class RetrievalTask:
 
     def files(self, data: Path) -> list[Path]:
         """The files that decide the result."""
-        return [data / f"{self.name}_{part}.parquet" for part in ("docs", "queries", "qrels")]
+        return [find_path(data, f"{self.name}_{part}.parquet") for part in ("docs", "queries", "qrels")]
 
     def load(self, data: Path) -> RetrievalSet:
         """Read the collection.
@@ -121,7 +116,9 @@ class RetrievalTask:
         columns = read_columns(queries_path, ["query_id", "query"])
         query_ids = unique_ids(columns, "query_id", queries_path)
         queries = dict(zip(query_ids, text_column(columns, "query", queries_path), strict=True))
-        grades = read_grades(qrels_path, self.grade, query_ids=set(queries), doc_ids=set(documents))
+        names = ("query_id", "doc_id", self.grade)
+        grades = read_grades(qrels_path, names, query_ids=queries.keys(), doc_ids=documents.keys())
+        check_all_judged(grades, queries.keys(), qrels_path)
         qrels = {
             query_id: {doc_id: self._gain(grade) for doc_id, grade in judged.items()}
             for query_id, judged in grades.items()
@@ -139,23 +136,28 @@ class RetrievalTask:
         return dict(zip(unique_ids(columns, "doc_id", path), text_column(columns, "text", path), strict=True))
 
 
-Task = PairTask | PairRetrievalTask | RetrievalTask
-
-
-def retrieval_of(pairs: PairSet, measures: tuple[Measure, ...]) -> RetrievalSet:
-    """The pairs as a collection: query i asks for its positive among all. Equal texts are one document."""
-    documents = {text: str(row) for row, text in enumerate(dict.fromkeys(pairs.positives))}
-    queries = {str(row): text for row, text in enumerate(pairs.anchors)}
-    qrels = {str(row): {documents[text]: 1.0} for row, text in enumerate(pairs.positives)}
-    return RetrievalSet(queries, {doc_id: text for text, doc_id in documents.items()}, qrels, measures)
+Task = (
+    PairTask
+    | PairRetrievalTask
+    | RetrievalTask
+    | TextRetrievalTask
+    | AmongArticlesTask
+    | LiveQaTask
+    | BeirTask
+    | SimilarityTask
+    | ClassificationTask
+)
 
 
 def find_task(name: str) -> Task:
     """The task with this name.
 
     Args:
-        name: a key of `TASKS`; `held-out-RULE` for the held-out pairs of one rule in a `pairs/` folder; or
-            `FILE:ANCHOR,POSITIVE` for two columns of any Parquet, CSV, TSV or JSON Lines file.
+        name: a key of `TASKS`; `held-out-RULE` for the held-out pairs of one rule in a `pairs/` folder;
+            `title-abstract-10k:ARTICLES` for another folder of articles; or a task of one's own: `FILE:ANCHOR,POSITIVE`,
+            `retrieval:FILE:QUERY,DOCUMENT`, `sts:FILE:TEXT1,TEXT2,SCORE` or `classify:FILE:TEXT,LABEL` for columns of any
+            Parquet, CSV, TSV or JSON Lines file, or the path of a folder in BEIR layout, `FOLDER` or `FOLDER:SPLIT`, with
+            a slash in it (`./scifact`).
 
     Raises:
         ConfigError: there is no such task.
@@ -165,20 +167,56 @@ def find_task(name: str) -> Task:
     if name.startswith(_HELD_OUT):
         rule = name.removeprefix(_HELD_OUT)
         return PairTask(name, "dev.parquet", "anchor", "positive", rule=rule)
-    file, colon, columns = name.rpartition(":")
-    anchor, comma, positive = columns.partition(",")
-    if colon and comma and file and anchor and positive:
-        return PairTask(Path(file).stem, file, anchor, positive)
-    raise ConfigError(
-        f"{name!r} is not a task: use one of {', '.join(TASKS)}, {_HELD_OUT}RULE, or FILE:ANCHOR,POSITIVE"
-    )
+    articles = name.removeprefix(f"{_AMONG_10K.name}:")
+    if articles != name and articles:
+        return replace(_AMONG_10K, articles=articles)
+    own = _find_own(name)
+    if own is None:
+        forms = ", ".join(f"{prefix}FILE:{columns}" for prefix, columns in _FORMS.items())
+        raise ConfigError(
+            f"{name!r} is not a task: use one of {', '.join(TASKS)}, {_HELD_OUT}RULE, {forms}, "
+            "or the path of a folder in BEIR layout, as ./scifact or ./scifact:dev"
+        )
+    return own
+
+
+def _find_own(name: str) -> Task | None:
+    """A task of columns of a file, or of a folder in BEIR layout; None where `name` has neither form."""
+    prefix = next((prefix for prefix in _FORMS if prefix and name.startswith(prefix)), "")
+    file, _, after = name.removeprefix(prefix).rpartition(":")
+    stem, columns = Path(file).stem, after.split(",")
+    if file and all(columns):
+        match prefix, columns:
+            case "", [anchor, positive]:
+                return PairTask(stem, file, anchor, positive)
+            case "retrieval:", [query, document]:
+                return TextRetrievalTask(f"retrieval-{stem}", file, query, document, _RANKING)
+            case "sts:", [text, other, rating]:
+                return SimilarityTask(f"sts-{stem}", file, text, other, rating)
+            case "classify:", [text, label]:
+                return ClassificationTask(f"classify-{stem}", file, text, label)
+    return None if prefix else _find_folder(name)
+
+
+def _find_folder(name: str) -> BeirTask | None:
+    """`FOLDER` or `FOLDER:SPLIT`, known by a slash."""
+    folder, colon, split = name.rpartition(":")
+    if not colon or "/" in split:
+        folder, split = name, DEFAULT_SPLIT
+    title = Path(folder).name
+    if "/" not in folder or title in ("", "..") or not split:
+        return None
+    return BeirTask(title + f"-{split}" * (split != DEFAULT_SPLIT), folder, split, _RANKING)
 
 
 def _measures(*names: str) -> tuple[Measure, ...]:
     return tuple(parse_measure(name) for name in names)
 
 
+_RANKING = _measures("nDCG@10", "R@100", "RR@10")
 _PUBMED_QA = PairTask("pubmed-qa", "pubmedqa_labeled.parquet", "question", "long_answer")
+_TITLES = TextRetrievalTask("title-abstract-retrieval", "title_abstract.parquet", "title", "text", _RANKING)
+_AMONG_10K = AmongArticlesTask("title-abstract-10k", _TITLES, "articles", n_documents=10_000)
 
 TASKS: Mapping[str, Task] = {
     task.name: task
@@ -194,13 +232,20 @@ TASKS: Mapping[str, Task] = {
         ),
         RetrievalTask(
             "cysticfibrosis",
-            _measures("nDCG@10", "R@100", "RR@10"),
+            _RANKING,
             document_fields=("title", "text"),
             grade="score_sum",
             n_judges=4,
             has_exponential_gain=True,
         ),
+        PairTask("pubmed-subset", "pubmed_subset.parquet", "title", "text"),
+        PairTask("pubmed-summary", "pubmed_summary.parquet", "article", "abstract"),
         PairRetrievalTask(_PUBMED_QA, "pubmed-qa-retrieval", _measures("RR@10", "RR", "R@100")),
+        TextRetrievalTask("pubmed-qa-contexts", "pubmedqa_labeled.parquet", "question", "context", _RANKING),
+        TextRetrievalTask("medquad", "medquad_qa.parquet", "question", "answer", _RANKING),
+        LiveQaTask("liveqa", "nlm_summary", _RANKING),
+        _TITLES,
+        _AMONG_10K,
     )
 }
 """Tasks by name."""

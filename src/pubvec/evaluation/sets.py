@@ -1,0 +1,76 @@
+"""What a task holds once it is read: the texts and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pubvec.evaluation.measures import Measure, Qrels
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Texts that belong together: `anchors[i]` with `positives[i]`."""
+
+    anchors: list[str]
+    positives: list[str]
+
+
+@dataclass(frozen=True)
+class RetrievalSet:
+    """A collection with queries and graded judgements. Every query has at least one judgement."""
+
+    queries: Mapping[str, str]
+    documents: Mapping[str, str]
+    qrels: Qrels
+    measures: tuple[Measure, ...]
+    """What a run is judged by."""
+
+
+@dataclass(frozen=True)
+class RatedSet:
+    """Pairs of texts that people have rated: `ratings[i]` of `texts[i]` and `others[i]`, higher is more alike."""
+
+    texts: list[str]
+    others: list[str]
+    ratings: list[float]
+
+
+@dataclass(frozen=True)
+class LabeledSet:
+    """Texts of known classes: `labels[i]` of `texts[i]`."""
+
+    texts: list[str]
+    labels: list[str]
+    n_folds: int
+    """Parts of like composition, each classified by what was fitted on the others."""
+    seed: int
+    """Of the division into folds."""
+
+
+TaskTexts: TypeAlias = PairSet | RetrievalSet | RatedSet | LabeledSet
+
+
+def retrieval_of(
+    pairs: PairSet, measures: tuple[Measure, ...], *, merges_queries: bool = False
+) -> RetrievalSet:
+    """The pairs as a collection: each anchor asks for its positive among all. Equal positives are one document.
+
+    Args:
+        pairs: rows of an anchor and one of its positives.
+        measures: what a run is judged by.
+        merges_queries: equal anchors are one query with all of their positives, not a query each.
+    """
+    documents = _number(pairs.positives)
+    numbers = _number(pairs.anchors)
+    query_ids = [numbers[text] if merges_queries else str(row) for row, text in enumerate(pairs.anchors)]
+    qrels: dict[str, dict[str, float]] = {}
+    for query_id, text in zip(query_ids, pairs.positives, strict=True):
+        qrels.setdefault(query_id, {})[documents[text]] = 1.0
+    queries = dict(zip(query_ids, pairs.anchors, strict=True))
+    return RetrievalSet(queries, {doc_id: text for text, doc_id in documents.items()}, qrels, measures)
+
+
+def _number(texts: list[str]) -> dict[str, str]:
+    return {text: str(number) for number, text in enumerate(dict.fromkeys(texts))}
