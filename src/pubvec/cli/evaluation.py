@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 def evaluate(
     models: Annotated[list[str], typer.Argument(help="Models: names or folders.")],
     task: Annotated[list[str], typer.Option("--task", "-t", help="Task; may be repeated.")],
-    data: Annotated[Path, typer.Option("--data", "-d", help="Folder of the tasks' files.")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="Folder of the tasks' files.")] = Path(),
     output: Results = Path("results"),
     first_stage: Annotated[
         str | None,

@@ -13,15 +13,15 @@ from typing import Any
 from pubvec.encoder.kinds import Kind
 from pubvec.encoder.scorer import BiEncoderScorer, Scorer
 from pubvec.errors import ConfigError, InputError, OutputError
-from pubvec.evaluation.classification import LabeledSet, evaluate_classification
+from pubvec.evaluation.classify import evaluate_classification
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.evaluation.models import LazyModel, ModelSource, name_model, name_models
 from pubvec.evaluation.pairs import evaluate_pairs
 from pubvec.evaluation.results import Identity, Outcome, Result, read_result, result_path
 from pubvec.evaluation.retrieval import evaluate_retrieval
-from pubvec.evaluation.sets import PairSet, RetrievalSet
-from pubvec.evaluation.similarity import GradedSet, evaluate_similarity
+from pubvec.evaluation.sets import LabeledSet, PairSet, RatedSet, RetrievalSet, TaskTexts
+from pubvec.evaluation.similarity import evaluate_similarity
 from pubvec.evaluation.tasks import Task, find_task
 from pubvec.files import fingerprint, json_ready, package_versions
 from pubvec.progress import track
@@ -35,7 +35,7 @@ class _Job:
     """A task with its texts and the hashes of its files."""
 
     task: Task
-    texts: PairSet | RetrievalSet | GradedSet | LabeledSet
+    texts: TaskTexts
     data: Mapping[str, str]
 
 
@@ -69,8 +69,8 @@ def evaluate(
 
     Raises:
         InputError: a file of a task is missing or damaged, or a model returned vectors that are not usable.
-        ConfigError: a task or setting is not known, two models share a name, or a cross-encoder has a retrieval
-            task and no first stage.
+        ConfigError: a task or setting is not known, two models share a name, a cross-encoder has a retrieval
+            task and no first stage, or a model that is no bi-encoder has a classification task.
         OutputError: a result of the same name and other content exists, and not `force`.
     """
     config = config or EvaluateConfig()
@@ -87,6 +87,7 @@ def evaluate(
             raise ConfigError(f"{first.name} is a cross-encoder: the first stage must rank all documents")
     sources = [LazyModel(name, source, config) for name, source in named.items()]
     _check_first_stage(sources, jobs, first)
+    _check_probed(sources, jobs)
     evaluations = [(model, job) for model in sources for job in jobs]
     results = []
     for model, job in track(evaluations, "evaluations", len(evaluations)):
@@ -108,6 +109,16 @@ def _check_first_stage(models: Sequence[LazyModel], jobs: Sequence[_Job], first:
         raise ConfigError(
             f"{rerankers[0]} is a cross-encoder, and {searches[0]} needs a ranking of all documents: "
             "give the model that finds what it ranks anew (--first-stage MODEL)"
+        )
+
+
+def _check_probed(models: Sequence[LazyModel], jobs: Sequence[_Job]) -> None:
+    probes = [job.task.name for job in jobs if isinstance(job.texts, LabeledSet)]
+    others = [model for model in models if model.kind != "bi-encoder"]
+    if probes and others:
+        raise ConfigError(
+            f"{others[0].name} is a {others[0].kind}, and {probes[0]} needs an embedding of a text: "
+            "give bi-encoders, or leave this task out"
         )
 
 
@@ -196,9 +207,11 @@ def _measure(scorer: Scorer, job: _Job, config: EvaluateConfig, first: Scorer | 
             first_stage=first,
             rerank_depth=config.pair_rerank_depth,
         )
-    if isinstance(job.texts, GradedSet):
+    if isinstance(job.texts, RatedSet):
         return evaluate_similarity(scorer, job.texts, n_resamples=config.n_resamples)
     if isinstance(job.texts, LabeledSet):
+        if not isinstance(scorer, BiEncoderScorer):
+            raise ConfigError(f"{scorer.name} has no embedding of a text")
         return evaluate_classification(scorer, job.texts, n_resamples=config.n_resamples)
     return evaluate_retrieval(
         scorer,
