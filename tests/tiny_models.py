@@ -114,3 +114,20 @@ def make_tiny_late_interaction(folder: Path, *, seed: int = 0) -> Path:
     ]
     MultiVectorEncoder(modules=modules, device="cpu").save_pretrained(str(folder))
     return folder
+
+
+def make_tiny_static(folder: Path, *, seed: int = 0, normalize: bool = True) -> Path:
+    """Save a random static model: the mean of a text's token vectors, 16 dimensions."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+    from tokenizers import Tokenizer
+
+    _save_tokenizer(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").unlink()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        modules: list[torch.nn.Module] = [StaticEmbedding(tokenizer, embedding_dim=16)]
+    SentenceTransformer(modules=modules + [Normalize()] * normalize, device="cpu").save(str(folder))
+    return folder

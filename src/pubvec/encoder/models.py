@@ -125,14 +125,28 @@ def check_model_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: expected a model in sentence-transformers layout")
-    missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("onnx/*.onnx")):
+    static = static_part(folder)
+    wanted = ("tokenizer.json",) if static else ("config.json", "tokenizer.json")
+    missing = [name for name in wanted if not ((static or folder) / name).is_file()]
+    if not any((static or folder).glob("*.safetensors")) and not any(folder.glob("onnx/*.onnx")):
         missing.append("model.safetensors")
     if missing:
         raise InputError(
             f"{folder} is not a model folder: {', '.join(missing)} missing "
             "(expected what `SentenceTransformer.save_pretrained` writes)"
         )
+
+
+def static_part(folder: Path) -> Path | None:
+    """Where a static model keeps its table of token vectors, whose mean is a text's vector; None for any other model.
+
+    sentence-transformers has it in the folder itself or in a folder of its own, model2vec in the folder itself.
+    """
+    modules = read_json(folder / "modules.json", default=[])
+    first = modules[0] if isinstance(modules, list) and modules else None
+    if not isinstance(first, dict) or str(first.get("type")).rpartition(".")[2] != "StaticEmbedding":
+        return None
+    return folder / str(first.get("path", ""))
 
 
 _REQUIRED: Any = object()

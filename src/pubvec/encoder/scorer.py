@@ -9,11 +9,13 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from pubvec.encoder.base import Encoder, count_positions, load
+from pubvec.encoder.batching import IntArray
 from pubvec.encoder.config import Backend, Precision
 from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.kinds import Kind, kind_of
 from pubvec.encoder.models import name_of, resolve
-from pubvec.encoder.prompts import Prompts, read_prompts
+from pubvec.encoder.prompts import Prompts
+from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import ConfigError, InputError, require
 
 Similarity = Literal["mean", "sum"]
@@ -40,9 +42,9 @@ class Scorer(Protocol):
         """What a score is, in words."""
 
     @property
-    def lengths(self) -> Mapping[str, int]:
+    def lengths(self) -> Mapping[str, int | None]:
         """Tokens that count, special ones included, by what is cut: `max_seq_length` of a text or a pair,
-        `query_length`, `document_length`.
+        `query_length`, `document_length`. None: all, as in a static model.
         """
 
     def score(self, pairs: TextPairs) -> FloatArray:
@@ -73,16 +75,14 @@ class BiEncoderScorer:
     """Cosine of two embeddings.
 
     Args:
-        encoder: encodes queries and documents.
-        prompts: put before them.
+        encoder: encodes queries and documents, with the prompts that its checkpoint has for them.
     """
 
     kind: Kind = "bi-encoder"
     definition = "cosine"
 
-    def __init__(self, encoder: Encoder, prompts: Prompts = Prompts()) -> None:  # noqa: B008 (it cannot change)
+    def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self.prompts = prompts
 
     @property
     def name(self) -> str:
@@ -95,33 +95,47 @@ class BiEncoderScorer:
         return self.encoder.dim
 
     @property
-    def lengths(self) -> Mapping[str, int]:
+    def lengths(self) -> Mapping[str, int | None]:
         """See `Scorer.lengths`."""
         return {"max_seq_length": self.encoder.max_seq_length}
 
     def score(self, pairs: TextPairs) -> FloatArray:
-        """See `Scorer.score`. A text that occurs often is encoded once."""
+        """See `Scorer.score`. A text that occurs often is encoded once, or once with each prompt."""
         check_pairs(pairs)
-        texts = [(self.prompts.query + query, self.prompts.document + document) for query, document in pairs]
-        row_of = {
-            text: row for row, text in enumerate(dict.fromkeys(text for pair in texts for text in pair))
-        }
-        vectors = self.encoder.encode(row_of)
-        rows = np.array([[row_of[query], row_of[document]] for query, document in texts], np.intp)
-        queries, documents = (vectors[column] for column in rows.reshape(-1, 2).T)
+        if not pairs:
+            return np.empty(0, np.float32)
+        columns: list[Sequence[str]] = list(zip(*pairs, strict=True))
+        if self.prompts.query == self.prompts.document:
+            texts, rows = _distinct([*columns[0], *columns[1]])
+            queries, documents = np.split(self.encode_queries(texts)[rows], 2)
+        else:
+            (texts, rows), (others, other_rows) = map(_distinct, columns)
+            queries, documents = self.encode_queries(texts)[rows], self.encode_documents(others)[other_rows]
         return np.asarray(np.einsum("ij,ij->i", queries, documents), np.float32)
+
+    @property
+    def prompts(self) -> Prompts:
+        """Of the encoder; an encoder of one's own has none."""
+        return self.encoder.prompts if isinstance(self.encoder, TextEncoder) else Prompts()
 
     def encode_queries(self, queries: Sequence[str]) -> FloatArray:
         """Unit vectors of queries, with their prompt. *Shape:* (n, dim)"""
-        return self._encode(self.prompts.query, queries)
+        return self._encode(queries, self.prompts.query)
 
     def encode_documents(self, documents: Sequence[str]) -> FloatArray:
         """Unit vectors of documents, with their prompt. *Shape:* (n, dim)"""
-        return self._encode(self.prompts.document, documents)
+        return self._encode(documents, self.prompts.document)
 
-    def _encode(self, prompt: str, texts: Sequence[str]) -> FloatArray:
-        texts = [prompt + text for text in texts] if prompt else texts
-        return np.asarray(self.encoder.encode(texts, normalize=True))
+    def _encode(self, texts: Sequence[str], prompt: str) -> FloatArray:
+        if isinstance(self.encoder, TextEncoder):
+            return self.encoder.encode(texts, normalize=True, prompt=prompt)
+        return self.encoder.encode(texts, normalize=True)
+
+
+def _distinct(texts: Sequence[str]) -> tuple[list[str], IntArray]:
+    """The different ones, and which of them each is. *Shape:* (n_texts,)"""
+    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    return list(row_of), np.array([row_of[text] for text in texts], np.intp)
 
 
 def load_scorer(
@@ -163,7 +177,6 @@ def load_scorer(
     if query_length is not None and found != "late interaction":
         raise ConfigError(f"query_length is a setting of late interaction, and {folder} is a {found}")
     if found == "bi-encoder":
-        prompts = read_prompts(folder)
         return BiEncoderScorer(
             load(
                 path_or_name,
@@ -171,8 +184,7 @@ def load_scorer(
                 precision=precision,
                 max_seq_length=max_seq_length,
                 n_threads=n_threads,
-            ),
-            prompts,
+            )
         )
     if backend == "onnx" or precision == "int8":
         raise ConfigError(f"{folder} is a {found}: only a bi-encoder has the onnx backend, use torch")

@@ -173,7 +173,7 @@ def _evaluate(
         **outcome._asdict(),
         seconds=round(time.perf_counter() - started_at, 3),
         dim=scorer.dim,
-        max_seq_length=lengths.get("max_seq_length") or lengths["document_length"],
+        max_seq_length=lengths.get("max_seq_length", lengths.get("document_length")),
         encoder=type(runner).__name__,
         identity=identity,
         machine=describe_machine(),
