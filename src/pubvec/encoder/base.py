@@ -108,6 +108,7 @@ def load(
     precision: Precision | None = None,
     max_seq_length: int | None = None,
     n_threads: int | None = None,
+    trust_remote_code: bool = False,
 ) -> TextEncoder:
     """Load an encoder.
 
@@ -118,15 +119,16 @@ def load(
         precision: of the ONNX graph. None: int8 if the folder has it, else fp32.
         max_seq_length: tokens of a text that count. None: what the model says.
         n_threads: None: every core that the process may use.
+        trust_remote_code: run code that the model brings along, on torch, with all rights that you have.
 
     Raises:
-        InputError: there is no such model, its folder misses files, or it is no bi-encoder.
+        InputError: there is no such model, its folder misses files, it is no bi-encoder, or needs code of its own.
         ConfigError: the settings exclude each other or exceed the model's.
         MissingExtraError: the backend's library is not installed.
     """
     if n_threads is not None and n_threads < 1:
         raise ConfigError(f"n_threads must be at least 1, not {n_threads}")
-    folder, name = resolve(path_or_name), name_of(path_or_name)
+    folder, name = resolve(path_or_name, with_code=trust_remote_code), name_of(path_or_name)
     found = kind_of(folder)
     if found != "bi-encoder":
         raise InputError(f"{folder} is a {found}, which has no embedding of a text: expected a bi-encoder")
@@ -138,7 +140,13 @@ def load(
             require(library, extra="train")
         from pubvec.encoder.torch_encoder import TorchEncoder
 
-        return TorchEncoder.load(folder, name=name, max_seq_length=max_seq_length, n_threads=n_threads)
+        return TorchEncoder.load(
+            folder,
+            name=name,
+            max_seq_length=max_seq_length,
+            n_threads=n_threads,
+            trust_remote_code=trust_remote_code,
+        )
     from pubvec.encoder.onnx_encoder import OnnxEncoder
 
     graph, settings = folder / ONNX_FILES[precision], ModelSettings.read(folder)

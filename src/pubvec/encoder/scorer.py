@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from pubvec.encoder.models import name_of, resolve
 from pubvec.encoder.prompts import Prompts
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import ConfigError, InputError, require
+
+if TYPE_CHECKING:
+    from pubvec.encoder.muvera import MuveraConfig
 
 Similarity = Literal["mean", "sum"]
 TextPairs: TypeAlias = Sequence[tuple[str, str]]
@@ -106,10 +109,10 @@ class BiEncoderScorer:
             return np.empty(0, np.float32)
         columns: list[Sequence[str]] = list(zip(*pairs, strict=True))
         if self.prompts.query == self.prompts.document:
-            texts, rows = _distinct([*columns[0], *columns[1]])
+            texts, rows = distinct([*columns[0], *columns[1]])
             queries, documents = np.split(self.encode_queries(texts)[rows], 2)
         else:
-            (texts, rows), (others, other_rows) = map(_distinct, columns)
+            (texts, rows), (others, other_rows) = map(distinct, columns)
             queries, documents = self.encode_queries(texts)[rows], self.encode_documents(others)[other_rows]
         return np.asarray(np.einsum("ij,ij->i", queries, documents), np.float32)
 
@@ -132,7 +135,7 @@ class BiEncoderScorer:
         return self.encoder.encode(texts, normalize=True)
 
 
-def _distinct(texts: Sequence[str]) -> tuple[list[str], IntArray]:
+def distinct(texts: Sequence[str]) -> tuple[list[str], IntArray]:
     """The different ones, and which of them each is. *Shape:* (n_texts,)"""
     row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     return list(row_of), np.array([row_of[text] for text in texts], np.intp)
@@ -146,9 +149,12 @@ def load_scorer(
     precision: Precision | None = None,
     max_seq_length: int | None = None,
     query_length: int | None = None,
+    query_expansion: bool | None = None,
     similarity: Similarity = "mean",
+    muvera: MuveraConfig | None = None,
     activation: Literal["sigmoid"] | None = None,
     n_threads: int | None = None,
+    trust_remote_code: bool = False,
 ) -> Scorer:
     """Load a model of any of the three kinds.
 
@@ -160,22 +166,28 @@ def load_scorer(
         max_seq_length: tokens that count: of a text, of a late interaction's document, or of a
             cross-encoder's pair. None: what the model says.
         query_length: tokens of a late interaction's query that count. None: what the model says.
+        query_expansion: whether a late interaction's short queries are filled up with [MASK], whose vectors are
+            scored too. None: what the model says.
         similarity: of late interaction: MaxSim is the sum over the tokens of the query, or its mean, which
             lies between -1 and 1 and does not grow with the query.
+        muvera: how late interaction is estimated by one vector a text. None: not at all, it is exact.
         activation: of a cross-encoder: None gives logits.
         n_threads: None: every core that the process may use.
+        trust_remote_code: run code that the model brings along, on torch, with all rights that you have.
 
     Raises:
-        InputError: there is no such model, its folder misses files, or it is of another kind.
+        InputError: there is no such model, its folder misses files, it is of another kind, or needs code of its own.
         ConfigError: a setting is one that this kind does not have, or exceeds the model's.
         MissingExtraError: torch is not installed, and this model needs it.
     """
-    folder, name = resolve(path_or_name), name_of(path_or_name)
+    folder, name = resolve(path_or_name, with_code=trust_remote_code), name_of(path_or_name)
     found = kind_of(folder)
     if kind not in (None, found):
         raise InputError(f"{folder} holds a model of kind {found}, and a {kind} was expected")
-    if query_length is not None and found != "late interaction":
-        raise ConfigError(f"query_length is a setting of late interaction, and {folder} is a {found}")
+    of_late = {"query_length": query_length, "query_expansion": query_expansion, "muvera": muvera}
+    given = [name for name, setting in of_late.items() if setting is not None]
+    if given and found != "late interaction":
+        raise ConfigError(f"{given[0]} is a setting of late interaction, and {folder} is a {found}")
     if found == "bi-encoder":
         return BiEncoderScorer(
             load(
@@ -184,6 +196,7 @@ def load_scorer(
                 precision=precision,
                 max_seq_length=max_seq_length,
                 n_threads=n_threads,
+                trust_remote_code=trust_remote_code,
             )
         )
     if backend == "onnx" or precision == "int8":
@@ -192,22 +205,23 @@ def load_scorer(
         _check_length(length, folder)
     for library in ("torch", "sentence_transformers"):
         require(library, extra="train")
+    shared: dict[str, Any] = {"name": name, "n_threads": n_threads, "trust_remote_code": trust_remote_code}
     if found == "cross-encoder":
         from pubvec.encoder.cross import CrossEncoderScorer
 
-        return CrossEncoderScorer.load(
-            folder, name=name, max_seq_length=max_seq_length, activation=activation, n_threads=n_threads
-        )
+        return CrossEncoderScorer.load(folder, max_seq_length=max_seq_length, activation=activation, **shared)
     from pubvec.encoder.late import LateInteractionScorer
+    from pubvec.encoder.muvera import MuveraScorer
 
-    return LateInteractionScorer.load(
+    exact = LateInteractionScorer.load(
         folder,
-        name=name,
         query_length=query_length,
+        query_expansion=query_expansion,
         document_length=max_seq_length,
         similarity=similarity,
-        n_threads=n_threads,
+        **shared,
     )
+    return exact if muvera is None else MuveraScorer(exact, muvera)
 
 
 def check_pairs(pairs: TextPairs) -> None:

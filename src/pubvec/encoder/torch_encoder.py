@@ -14,29 +14,40 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
+from transformers import CONFIG_MAPPING
 
 import pubvec.encoder.bert_hash  # noqa: F401 known to transformers from here on
 from pubvec.encoder.batching import Batcher, Compute, IntArray
 from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.prompts import Prompts
 from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder.trust import refuse_own_code
 from pubvec.errors import InputError
 
 TOKENS_PER_BATCH = 1024
 TOKENS_PER_GPU_BATCH = 65_536
 
 
-def load_library_model(kind: Callable[..., Any], folder: Path, *, n_threads: int | None = None) -> Any:
+def load_library_model(
+    kind: Callable[..., Any], folder: Path, *, n_threads: int | None = None, trust_remote_code: bool = False
+) -> Any:
     """Load a model folder as a sentence-transformers class, without pickles and without the hub.
 
     Raises:
-        InputError: the folder is not complete, or sentence-transformers cannot load it.
+        InputError: the folder is not complete, needs code of its own, or sentence-transformers cannot load it.
     """
+    if not trust_remote_code:
+        refuse_own_code(folder, CONFIG_MAPPING)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     try:
-        return kind(str(folder), local_files_only=True, model_kwargs={"use_safetensors": True})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        return kind(
+            str(folder),
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            model_kwargs={"use_safetensors": True},
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"sentence-transformers cannot load {folder} ({reason})") from error
 
@@ -69,14 +80,22 @@ class TorchEncoder(TextEncoder):
 
     @classmethod
     def load(
-        cls, folder: Path, *, name: str, max_seq_length: int | None = None, n_threads: int | None = None
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        max_seq_length: int | None = None,
+        n_threads: int | None = None,
+        trust_remote_code: bool = False,
     ) -> TorchEncoder:
         """Load a model folder, on a GPU if there is one. `n_threads` is torch's own, for the whole process.
 
         Raises:
-            InputError: the folder is not complete, or sentence-transformers cannot load it.
+            InputError: the folder is not complete, needs code of its own, or sentence-transformers cannot load it.
         """
-        model = load_library_model(SentenceTransformer, folder, n_threads=n_threads)
+        model = load_library_model(
+            SentenceTransformer, folder, n_threads=n_threads, trust_remote_code=trust_remote_code
+        )
         encoder = cls(model, name=name, folder=folder, static_length=max_seq_length)
         if max_seq_length is not None and not encoder._is_static:
             model.max_seq_length = max_seq_length

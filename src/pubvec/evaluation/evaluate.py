@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,18 @@ from pubvec.files import fingerprint, json_ready, package_versions
 from pubvec.progress import track
 
 _RERANKING = ("rerank_depth", "pair_rerank_depth")
-"""Settings of a cross-encoder."""
+_MUVERA = ("muvera", "muvera_repetitions", "muvera_bits", "muvera_projection")
+_LATE = ("query_length", "query_expansion", *_MUVERA)
+_UNUSED: Mapping[Kind, Sequence[str]] = {
+    "bi-encoder": (*_LATE, *_RERANKING),
+    "late interaction": _RERANKING,
+    "cross-encoder": _LATE,
+}
+"""Settings that a kind does not have."""
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A task with its texts and the hashes of its files."""
 
     task: Task
@@ -47,6 +54,7 @@ def evaluate(
     config: EvaluateConfig | None = None,
     *,
     first_stage: ModelSource | None = None,
+    trust_remote_code: Collection[str] = (),
     force: bool = False,
 ) -> list[Result]:
     """Evaluate each model on each task and write one JSON file for each.
@@ -62,6 +70,7 @@ def evaluate(
         config: settings; None: the defaults. A setting that a kind does not have is no part of its result.
         first_stage: model whose best documents a cross-encoder ranks anew; without one, it has no ranking measures
             on pairs, and no retrieval tasks.
+        trust_remote_code: which models may run code that they bring along, written as in `models`.
         force: replace damaged results and those of other models, data or settings.
 
     Returns:
@@ -69,24 +78,24 @@ def evaluate(
 
     Raises:
         InputError: a file of a task is missing or damaged, or a model returned vectors that are not usable.
-        ConfigError: a task or setting is not known, two models share a name, or a cross-encoder has a retrieval
-            task and no first stage.
+        ConfigError: a task or setting is not known, two models share a name, a cross-encoder has a retrieval
+            task and no first stage, or a model that is trusted is not evaluated.
         OutputError: a result of the same name and other content exists, and not `force`.
     """
     config = config or EvaluateConfig()
     named = name_models(models)
-    jobs = [_read(find_task(name), Path(data)) for name in tasks]
-    if not named or not jobs:
-        raise ConfigError("evaluate needs at least one model and one task")
-    if len({job.task.name for job in jobs}) < len(jobs):
-        raise ConfigError(f"two tasks share a name: {', '.join(job.task.name for job in jobs)}")
+    jobs = read_jobs(tasks, data)
+    if not named:
+        raise ConfigError("evaluate needs at least one model")
+    check_trusted(trust_remote_code, map(str, [*named.values(), first_stage]))
     first = None
     if first_stage is not None:
-        first = LazyModel(name_model(first_stage), first_stage, config)
+        first = _lazy(name_model(first_stage), first_stage, config, trust_remote_code)
         if first.kind == "cross-encoder":
             raise ConfigError(f"{first.name} is a cross-encoder: the first stage must rank all documents")
-    sources = [LazyModel(name, source, config) for name, source in named.items()]
-    _check_first_stage(sources, jobs, first)
+    sources = [_lazy(name, source, config, trust_remote_code) for name, source in named.items()]
+    if first is None:
+        check_needs_no_first_stage([model.name for model in sources if model.kind == "cross-encoder"], jobs)
     evaluations = [(model, job) for model in sources for job in jobs]
     results = []
     for model, job in track(evaluations, "evaluations", len(evaluations)):
@@ -96,15 +105,48 @@ def evaluate(
     return results
 
 
-def _read(task: Task, data: Path) -> _Job:
+def check_trusted(trusted: Iterable[str], given: Iterable[str]) -> None:
+    """Check that each model that may run its own code is one of those given.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    if others := {*trusted} - {*given}:
+        raise ConfigError(f"{min(others)} is trusted to run its own code, and is none of the models given")
+
+
+def _lazy(name: str, source: ModelSource, config: EvaluateConfig, trusted: Collection[str]) -> LazyModel:
+    return LazyModel(name, source, config, trust_remote_code=str(source) in trusted)
+
+
+def read_jobs(tasks: Sequence[str], data: Path | str) -> list[Job]:
+    """The texts of each task.
+
+    Raises:
+        InputError: a file of a task is missing or damaged.
+        ConfigError: there is no task, one is not known, or two share a name.
+    """
+    jobs = [_read(find_task(name), Path(data)) for name in tasks]
+    if not jobs:
+        raise ConfigError("evaluate needs at least one task")
+    if len({job.task.name for job in jobs}) < len(jobs):
+        raise ConfigError(f"two tasks share a name: {', '.join(job.task.name for job in jobs)}")
+    return jobs
+
+
+def _read(task: Task, data: Path) -> Job:
     texts = task.load(data)
-    return _Job(task, texts, {path.name: fingerprint(path) for path in task.files(data)})
+    return Job(task, texts, {path.name: fingerprint(path) for path in task.files(data)})
 
 
-def _check_first_stage(models: Sequence[LazyModel], jobs: Sequence[_Job], first: LazyModel | None) -> None:
+def check_needs_no_first_stage(rerankers: Sequence[str], jobs: Sequence[Job]) -> None:
+    """Check that no cross-encoder has to search.
+
+    Raises:
+        ConfigError: one has to.
+    """
     searches = [job.task.name for job in jobs if isinstance(job.texts, RetrievalSet)]
-    rerankers = [model.name for model in models if model.kind == "cross-encoder"]
-    if first is None and searches and rerankers:
+    if searches and rerankers:
         raise ConfigError(
             f"{rerankers[0]} is a cross-encoder, and {searches[0]} needs a ranking of all documents: "
             "give the model that finds what it ranks anew (--first-stage MODEL)"
@@ -113,7 +155,7 @@ def _check_first_stage(models: Sequence[LazyModel], jobs: Sequence[_Job], first:
 
 def _evaluate_or_keep(
     model: LazyModel,
-    job: _Job,
+    job: Job,
     output: Path,
     config: EvaluateConfig,
     first: LazyModel | None,
@@ -141,13 +183,13 @@ def _evaluate_or_keep(
 
 
 def _settings(kind: Kind, config: EvaluateConfig) -> dict[str, Any]:
-    """The settings that decide a result of this kind; results of older versions have no others."""
-    unused = {"bi-encoder": ("query_length", *_RERANKING), "late interaction": _RERANKING}
-    return {
-        name: value
-        for name, value in json_ready(config).items()
-        if name not in unused.get(kind, ("query_length",))
-    }
+    """The settings that decide a result of this kind; what came later counts where it is used, so that results of older
+    versions are kept.
+    """
+    unused = {*_UNUSED[kind], *(() if config.muvera else _MUVERA)}
+    if config.query_expansion is None:
+        unused.add("query_expansion")
+    return {name: value for name, value in json_ready(config).items() if name not in unused}
 
 
 def _read_kept(path: Path, *, force: bool) -> Result | None:
@@ -160,7 +202,7 @@ def _read_kept(path: Path, *, force: bool) -> Result | None:
 
 
 def _evaluate(
-    model: LazyModel, job: _Job, config: EvaluateConfig, first: LazyModel | None, identity: Identity
+    model: LazyModel, job: Job, config: EvaluateConfig, first: LazyModel | None, identity: Identity
 ) -> Result:
     started_at = time.perf_counter()
     scorer = model.scorer
@@ -186,7 +228,7 @@ def _evaluate(
     )
 
 
-def _measure(scorer: Scorer, job: _Job, config: EvaluateConfig, first: Scorer | None) -> Outcome:
+def _measure(scorer: Scorer, job: Job, config: EvaluateConfig, first: Scorer | None) -> Outcome:
     if isinstance(job.texts, PairSet):
         return evaluate_pairs(
             scorer,
