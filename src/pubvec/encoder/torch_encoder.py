@@ -47,7 +47,9 @@ def load_library_model(
             trust_remote_code=trust_remote_code,
             model_kwargs={"use_safetensors": True},
         )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+    except (
+        Exception
+    ) as error:  # safetensors' errors, and those of a model's own code, share no other base class
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"sentence-transformers cannot load {folder} ({reason})") from error
 
