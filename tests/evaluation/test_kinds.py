@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import ir_measures
 import numpy as np
@@ -234,7 +235,7 @@ def test_a_result_from_before_there_were_kinds_is_read(tiny_model, data, tmp_pat
     assert read_result(path) == replace(result, lengths={})
 
 
-def test_estimated_late_interaction_is_a_system_of_its_own(tiny_model, late, data, tmp_path):
+def test_estimated_late_interaction_is_a_system_of_its_own(tiny_model, cross, late, data, tmp_path):
     models, tasks = {"bi": tiny_model, "late": late}, ["pubmed-qa", "pubmed-qa-retrieval"]
     exact = evaluate(models, tasks, data, tmp_path, FAST)
     config = replace(FAST, muvera=True, muvera_repetitions=40, muvera_bits=6)
@@ -257,6 +258,10 @@ def test_estimated_late_interaction_is_a_system_of_its_own(tiny_model, late, dat
     assert pearson == pytest.approx(of_sums, abs=1e-6), "every query has 16 vectors"
     with pytest.raises(OutputError, match="another model, data or settings"):
         evaluate(models, tasks, data, tmp_path, replace(config, muvera_bits=3))
+    reranked = partial(evaluate, {"cross": cross}, ["pubmed-qa"], data, tmp_path, first_stage=late)
+    assert [result.first_stage for result in reranked(config)] == ["late-muvera"]
+    with pytest.raises(OutputError, match="another model, data or settings"):
+        reranked(replace(config, muvera_bits=3))
     with pytest.raises(ConfigError, match="n_repetitions must be at least 1"):
         replace(config, muvera_repetitions=0)
 

@@ -165,7 +165,9 @@ def _evaluate_or_keep(
     first = first if model.kind == "cross-encoder" else None
     settings = json_ready({"task": job.task, **_settings(model.kind, config)})
     if first is not None:
-        settings["first_stage"] = {"system": first.name, "model": first.hash}
+        of_late = {name: value for name, value in _settings(first.kind, config).items() if name in _LATE}
+        chosen = {name: value for name, value in of_late.items() if value is not None}
+        settings["first_stage"] = {"system": first.name, "model": first.hash, **chosen}
     identity = Identity(model=model.hash, data=job.data, config=settings)
     path = result_path(output, model.name, job.task.name)
     if path.exists():

@@ -58,6 +58,7 @@ def _pearson(percent: float, dataset: str) -> Published:
 
 
 _BERT_BASE, _BERT_SMALL = "BERT-base 12/768, mean pooling", "BERT 6/384, mean pooling"
+_MPNET_BASE = "MPNet-base 12/768, mean pooling, normalized"
 
 SYSTEMS: tuple[System, ...] = (
     System(
@@ -127,12 +128,12 @@ SYSTEMS: tuple[System, ...] = (
     System(
         "sentence-transformers/all-mpnet-base-v2",
         "bi-encoder",
-        "MPNet-base 12/768, mean pooling, normalized",
+        _MPNET_BASE,
         768,
         109_500_000,
     ),
     System("pubvec/pubvec-small", "bi-encoder", _BERT_SMALL, 384, 22_713_216),
-    System("pubvec/pubvec-base", "bi-encoder", _BERT_BASE, 768, 109_000_000),
+    System("pubvec/pubvec-base", "bi-encoder", _MPNET_BASE, 768, 109_500_000),
     System("pubvec/pubvec-nano", "bi-encoder", "BERT Hash 2/128, projections 16", 128, 969_632),
     System("pubvec/pubvec-reranker", "cross-encoder", "BERT 6/384 with one logit", None, 22_700_000),
     System("pubvec/pubvec-colbert", "late interaction", "BERT 6/384 with 384 → 128", 128, 22_700_000),
