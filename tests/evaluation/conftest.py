@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evaluation_world import DRUGS, ORGANS, WordEncoder, write_parquet
+from evaluation_world import DRUGS, ORGANS, WordEncoder, write_liveqa, write_parquet
 
 
 @pytest.fixture
@@ -23,26 +23,16 @@ def data(tmp_path: Path) -> Path:
     answers = [
         f"We gave {drug} and the {organ} was not harmed, case {n}." for n, (organ, drug) in enumerate(facts)
     ]
+    contexts = [answer.split(" and ") for answer in answers]
     write_parquet(
-        folder / "pubmedqa_labeled.parquet",
-        question=questions,
-        long_answer=answers,
-        context=[[f"{drug} was given.", f"The {organ} was seen."] for organ, drug in facts],
+        folder / "pubmedqa_labeled.parquet", question=questions, long_answer=answers, context=contexts
     )
-    write_parquet(
-        folder / "medquad_qa.parquet", question=[*questions, questions[0]], answer=[*answers, answers[1]]
-    )
-    write_parquet(
-        folder / "liveqa2017_answers.parquet",
-        answer_id=["a", "b", "a"],
-        answer=[answers[0], answers[1], answers[0]],
-    )
-    write_parquet(folder / "liveqa2017_questions.parquet", qid=["Q1", "Q2"], nlm_summary=questions[:2])
-    write_parquet(
-        folder / "liveqa2017_qrels.parquet", qid=["Q1", "Q1"], answer_id=["a", "b"], judgment=[4, 1]
-    )
-    write_parquet(folder / "title_abstract.parquet", title=questions, text=answers)
-    write_parquet(folder / "article_abstract.parquet", article=answers, abstract=questions)
+    for name in ("title_abstract", "pubmed_subset"):
+        write_parquet(folder / f"{name}.parquet", title=questions, text=answers)
+    for name in ("article_abstract", "pubmed_summary"):
+        write_parquet(folder / f"{name}.parquet", article=answers, abstract=questions)
+    write_parquet(folder / "medquad_qa.parquet", question=questions, answer=answers)
+    write_liveqa(folder)
     write_parquet(
         folder / "dev.parquet",
         anchor=questions,

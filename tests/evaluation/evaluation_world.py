@@ -37,3 +37,26 @@ class WordEncoder:
 def write_parquet(path: Path, **columns: list[Any]) -> Path:
     pq.write_table(pa.table(columns), path)
     return path
+
+
+def write_liveqa(folder: Path) -> None:
+    """Three questions and, as in the real files, a row of an answer for each of its judgements."""
+    judged = [("Q1", "a", 4), ("Q1", "b", 3), ("Q1", "c", 2), ("Q2", "a", 1), ("Q3", "d", 3), ("Q3", "a", 4)]
+    judged += [("Q1", "b", 1)]
+    texts = {"a": "Rest.", "b": "Drink tea.", "c": "Take aspirin.", "d": "Drink tea."}
+    write_parquet(
+        folder / "liveqa2017_answers.parquet",
+        answer_id=[answer for _, answer, _ in judged],
+        answer=[texts[answer] for _, answer, _ in judged],
+    )
+    write_parquet(
+        folder / "liveqa2017_questions.parquet",
+        qid=["Q1", "Q2", "Q3"],
+        nlm_summary=["Flu?", "Gout?", "Cold?"],
+    )
+    write_parquet(
+        folder / "liveqa2017_qrels.parquet",
+        qid=[question for question, _, _ in judged],
+        answer_id=[answer for _, answer, _ in judged],
+        judgment=[grade for _, _, grade in judged],
+    )

@@ -1,98 +1,194 @@
-"""Collections in BEIR's layout: what is read, and what is refused."""
+"""Folders in BEIR layout: read, refused, and measured as ir_measures does."""
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
 from pathlib import Path
 
+import ir_measures
 import pytest
-from evaluation_world import WordEncoder
+from evaluation_world import DRUGS, ORGANS, write_parquet
 
-from pubvec.errors import InputError
+from pubvec.encoder.scorer import BiEncoderScorer
+from pubvec.errors import ConfigError, InputError
+from pubvec.evaluation.beir import BeirTask
+from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.retrieval import evaluate_retrieval
 from pubvec.evaluation.tasks import find_task
 
 CORPUS = [
-    {"_id": "d1", "title": "Aspirin", "text": "Aspirin prevents strokes.", "metadata": {"year": 1999}},
-    {"_id": "d2", "title": "", "text": "Insulin treats diabetes.", "metadata": {}},
-    {"_id": "d3", "text": "Heparin thins blood."},
+    {"_id": f"d{organ}{drug}", "title": organ, "text": f"{drug} in the {organ}", "metadata": {"n": organ}}
+    for organ in ORGANS
+    for drug in DRUGS
 ]
-QUERIES = [{"_id": "q1", "text": "stroke aspirin"}, {"_id": "q2", "text": "unjudged"}]
-QRELS = "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t-1\n"
+QUERIES = [{"_id": str(n), "text": f"{drug} and the {ORGANS[n]}"} for n, drug in enumerate(DRUGS)]
+JUDGED = [(str(n), f"d{ORGANS[n]}{DRUGS[n]}", 2) for n in range(6)]
+JUDGED += [("0", "dheartaspirin", 1), ("0", "dskinaspirin", 0), ("1", "deyeinsulin", -1)]
 
-Folder = Callable[..., Path]
+
+def write_lines(path: Path, rows: list[dict]) -> None:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def write_qrels(path: Path, rows: list[tuple]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in [TABLE, *rows]))
+
+
+TABLE = ("query-id", "corpus-id", "score")
 
 
 @pytest.fixture
-def folder_of(tmp_path: Path) -> Folder:
-    def write(corpus: list = CORPUS, queries: list = QUERIES, qrels: str = QRELS) -> Path:
-        folder = tmp_path / "made-up"
-        (folder / "qrels").mkdir(parents=True)
-        for name, rows in (("corpus", corpus), ("queries", queries)):
-            (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        (folder / "qrels" / "test.tsv").write_text(qrels)
-        return folder
-
-    return write
-
-
-def test_titles_are_joined_and_unjudged_queries_left_out(folder_of: Folder) -> None:
-    """A score of -1, which TREC-COVID has, is no gain."""
-    collection = find_task(f"beir:{folder_of()}").load(Path("elsewhere"))
-    assert collection.documents == {
-        "d1": "Aspirin Aspirin prevents strokes.",
-        "d2": "Insulin treats diabetes.",
-        "d3": "Heparin thins blood.",
-    }
-    assert collection.queries == {"q1": "stroke aspirin"}
-    assert collection.qrels == {"q1": {"d1": 2.0, "d2": 0.0}}
+def folder(tmp_path: Path) -> Path:
+    """Eight queries, two of them judged in another split only."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    write_lines(folder / "corpus.jsonl", [*CORPUS, {"_id": "empty", "title": "", "text": None}])
+    write_lines(folder / "queries.jsonl", QUERIES)
+    write_qrels(folder / "qrels" / "test.tsv", JUDGED)
+    write_qrels(folder / "qrels" / "dev.tsv", [("6", CORPUS[0]["_id"], 1)])
+    return folder
 
 
-def test_compressed_files_and_other_splits(folder_of: Folder) -> None:
-    folder = folder_of()
-    (folder / "qrels" / "test.tsv").rename(folder / "qrels" / "dev.tsv")
-    plain = folder / "corpus.jsonl"
-    (folder / "corpus.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
-    plain.unlink()
-    task = find_task(f"beir:{folder.name}:dev")
-    assert task.name == "made-up-dev"
-    assert len(task.load(folder.parent).documents) == 3
-    with pytest.raises(InputError, match=r"test\.tsv does not exist: the collection's splits are dev"):
-        find_task(f"beir:{folder}").load(folder)
+def test_a_folder_is_a_collection(folder: Path) -> None:
+    collection = find_task(str(folder)).load(Path())
+    assert list(collection.queries) == ["0", "1", "2", "3", "4", "5"]
+    assert collection.documents["dheartaspirin"] == "heart aspirin in the heart"
+    assert collection.documents["empty"] == ""
+    assert collection.qrels["0"] == {"dliveraspirin": 2.0, "dheartaspirin": 1.0, "dskinaspirin": 0.0}
+    assert collection.qrels["1"]["deyeinsulin"] == 0.0
+    assert list(find_task(f"{folder}:dev").load(Path()).queries) == ["6"]
 
 
-def test_is_evaluated_and_kept(folder_of: Folder, tmp_path: Path) -> None:
-    folder, encoder = folder_of(), WordEncoder(dim=4096)
-    (result,) = evaluate({"words": encoder}, [f"beir:{folder}"], tmp_path, tmp_path / "results")
-    (kept,) = evaluate({"words": encoder}, [f"beir:{folder}"], tmp_path, tmp_path / "results")
-    assert kept == result
-    assert result.figures["nDCG@10"].value == 1.0
-    assert set(result.identity.data) == {"corpus.jsonl", "queries.jsonl", "test.tsv"}
+def test_figures_equal_ir_measures(folder: Path, encoder) -> None:
+    collection = find_task(str(folder)).load(Path())
+    outcome = evaluate_retrieval(BiEncoderScorer(encoder), collection, depth=1000, n_resamples=10)
+    assert list(outcome.figures) == ["nDCG@10", "R@100", "RR@10"]
+    queries = encoder.encode(collection.queries.values())
+    documents = encoder.encode(collection.documents.values())
+    run = [
+        ir_measures.ScoredDoc(query_id, doc_id, float(score))
+        for query_id, row in zip(collection.queries, queries @ documents.T, strict=True)
+        for doc_id, score in zip(collection.documents, row, strict=True)
+    ]
+    qrels = [ir_measures.Qrel(*row) for row in JUDGED]
+    names = {"nDCG@10": "nDCG@10", "R@100": "R@100"}
+    measures = [ir_measures.parse_measure(name) for name in names]
+    for value in ir_measures.iter_calc(measures, qrels, run):
+        ours = outcome.figures[str(value.measure)].per_query[value.query_id]
+        assert ours == pytest.approx(value.value, abs=1e-6)
+    for value in ir_measures.iter_calc([ir_measures.RR], qrels, run):  # RR@k has another order of ties
+        expected = value.value if value.value >= 1 / 10 else 0.0
+        assert outcome.figures["RR@10"].per_query[value.query_id] == pytest.approx(expected, abs=1e-6)
+
+
+def test_other_forms_of_the_files_are_the_same_collection(folder: Path, tmp_path: Path) -> None:
+    expected = find_task(str(folder)).load(Path())
+    other = tmp_path / "other"
+    other.mkdir()
+    write_lines(other / "corpus.jsonl.gz", [*CORPUS, {"_id": "empty", "title": "", "text": ""}])
+    write_parquet(
+        other / "queries.parquet", **{key: [row[key] for row in QUERIES] for key in ("_id", "text")}
+    )
+    write_qrels(other / "qrels.tsv", JUDGED)
+    assert find_task(str(other)).load(Path()) == expected
+    (other / "qrels.tsv").unlink()
+    write_parquet(
+        other / "qrels.parquet", **dict(zip(TABLE, map(list, zip(*JUDGED, strict=True)), strict=True))
+    )
+    assert find_task(str(other)).load(Path()) == expected
+
+
+def test_numeric_ids_of_parquet_are_texts(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "corpus.parquet", _id=[1, 2], title=["a", None], text=["b", "c"])
+    write_parquet(tmp_path / "queries.parquet", _id=[7], text=["a"])
+    write_parquet(tmp_path / "qrels.parquet", **{"query-id": [7], "corpus-id": [2], "score": [1]})
+    collection = find_task(f"{tmp_path}/").load(Path())
+    assert (collection.documents, collection.qrels) == ({"1": "a b", "2": "c"}, {"7": {"2": 1.0}})
+
+
+def test_names_and_places(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is looked for in the data folder, then in the current one."""
+    task = find_task("./tiny:dev")
+    assert isinstance(task, BeirTask)
+    assert (task.name, task.folder, task.split) == ("tiny-dev", "./tiny", "dev")
+    assert [path.name for path in task.files(folder.parent)] == ["corpus.jsonl", "queries.jsonl", "dev.tsv"]
+    monkeypatch.chdir(folder.parent)
+    assert len(find_task("./tiny").load(Path("/nowhere")).queries) == 6
+    for name in ("tiny", "tiny:dev", "./", "../", "/", "./tiny:"):
+        with pytest.raises(ConfigError, match="is not a task: .* folder in BEIR layout"):
+            find_task(name)
+
+
+def test_a_result_is_resumed_and_follows_the_files(folder: Path, encoder, tmp_path: Path) -> None:
+    config = EvaluateConfig(n_resamples=10)
+    (first,) = evaluate([encoder], [str(folder)], Path(), tmp_path / "results", config)
+    assert (first.task, first.n, first.n_documents) == ("tiny", 6, 81)
+    assert set(first.identity.data) == {"corpus.jsonl", "queries.jsonl", "test.tsv"}
+    n_encoded = encoder.n_encoded
+    (again,) = evaluate([encoder], [str(folder)], Path(), tmp_path / "results", config)
+    assert again == first
+    assert encoder.n_encoded == n_encoded + 3, "only the probes that identify a loaded model"
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("name", "rows", "message"),
     [
-        ({"corpus": []}, "holds no document"),
-        ({"corpus": [CORPUS[0], CORPUS[0]]}, "corpus.jsonl, line 2: _id 'd1' occurs twice"),
-        ({"corpus": [{"_id": "d1"}]}, "line 1: expected JSON with _id and text"),
-        ({"corpus": [{"_id": "d1", "text": " ", "title": ""}]}, "line 1: 'd1' has no text"),
-        ({"queries": [{"_id": "q1", "text": None}]}, "queries.jsonl, line 1: 'q1' has no text"),
-        ({"qrels": "query-id\tcorpus-id\tscore\n"}, "holds no judgement"),
-        ({"qrels": "q\td\ts\n"}, "lacks the column 'query-id': it has q, d, s"),
-        ({"qrels": QRELS + "q9\td1\t1\n"}, "line 4 judges query 'q9'"),
-        ({"qrels": QRELS + "q1\td9\t1\n"}, "line 4 judges document 'd9'"),
-        ({"qrels": QRELS + "q1\td1\tnan\n"}, "line 4 has the score 'nan': a number is needed"),
-        ({"qrels": QRELS + "q1\td1\n"}, "line 4 has the score None"),
+        (
+            "corpus.jsonl",
+            [],
+            r"corpus\.jsonl cannot be read as \.jsonl: expected an object a line, found no line",
+        ),
+        ("corpus.jsonl", [["a"]], "expected an object a line, found another"),
+        ("corpus.jsonl", [{"_id": "a", "text": "b"}], "lacks the column 'title': it has _id, text"),
+        (
+            "corpus.jsonl",
+            [{"_id": "a", "title": "", "text": "b"}] * 2,
+            r"corpus\.jsonl, row 1: '_id' 'a' occurs twice",
+        ),
+        ("corpus.jsonl", [{"_id": "a", "title": 3, "text": "b"}], "row 0: 'title' is 3"),
+        ("corpus.jsonl", [{"_id": "a", "title": "", "text": "b"}], "row 0 judges document 'dliveraspirin'"),
+        ("queries.jsonl", [{"_id": "0", "text": " "}], "row 0: 'text' is blank"),
+        ("queries.jsonl", [{"_id": "0", "text": "a"}] * 2, "row 1: '_id' '0' occurs twice"),
+        (
+            "queries.jsonl",
+            [{"_id": "0", "text": "a"}],
+            "row 1 judges query '1', which is not in its file of 1",
+        ),
     ],
 )
-def test_bad_collections(settings: dict, message: str, folder_of: Folder) -> None:
+def test_bad_texts(name: str, rows: list, message: str, folder: Path) -> None:
+    write_lines(folder / name, rows)
     with pytest.raises(InputError, match=message):
-        find_task(f"beir:{folder_of(**settings)}").load(Path())
+        find_task(str(folder)).load(Path())
 
 
-def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"corpus\.jsonl does not exist: BEIR's layout"):
-        find_task("beir:nowhere").load(tmp_path)
+@pytest.mark.parametrize("grade", ["high", "nan", "inf", ""])
+def test_bad_judgements(grade: str, folder: Path) -> None:
+    write_qrels(folder / "qrels" / "test.tsv", [("0", "dliveraspirin", grade)])
+    with pytest.raises(InputError, match=rf"test\.tsv, row 0 has the judgement '{grade}': a number"):
+        find_task(str(folder)).load(Path())
+
+
+def test_missing_parts(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"tiny lacks qrels/train\.tsv \(or qrels/train\.parquet\)"):
+        find_task(f"{folder}:train").load(Path())
+    write_qrels(folder / "qrels" / "test.tsv", [])
+    with pytest.raises(InputError, match=r"test\.tsv has no rows"):
+        find_task(str(folder)).load(Path())
+    (folder / "corpus.jsonl").unlink()
+    with pytest.raises(
+        InputError, match=r"tiny lacks corpus\.jsonl \(or corpus\.jsonl\.gz, corpus\.parquet\)"
+    ):
+        find_task(str(folder)).load(Path())
+    (folder / "corpus.jsonl.gz").write_bytes(b"not gzip")
+    with pytest.raises(InputError, match=r"corpus\.jsonl\.gz cannot be read as \.jsonl"):
+        find_task(str(folder)).load(Path())
+    with pytest.raises(
+        InputError, match="elsewhere is not a folder: expected a test collection in BEIR layout"
+    ):
+        find_task(f"{folder}/elsewhere").load(Path())

@@ -28,6 +28,7 @@ from pubvec.release.card import Card, render
 from pubvec.release.config import ReleaseConfig
 from pubvec.release.release import release
 from pubvec.tables import table_of
+from pubvec.training.average import average
 from pubvec.training.config import ContrastConfig, RerankerConfig
 from pubvec.training.contrast import contrast
 from pubvec.training.reranker import reranker
@@ -119,6 +120,29 @@ def test_the_recipe_names_every_stage_and_its_inputs(released: Path, world: Path
     assert recipe.counts["machine"]["n_cores"] >= 1
 
 
+def test_an_average_keeps_the_widths_of_what_was_trained(
+    world: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    mean = tmp_path / "mean"
+    average([str(world / NAME), str(tiny_model)], mean, shares=[3, 1])
+    export(mean)
+    calibrate(mean, world / "pairs")
+    evaluate(
+        {NAME: mean},
+        ["held-out-title-abstract"],
+        world / "pairs",
+        tmp_path / "results",
+        EvaluateConfig(n_resamples=5),
+    )
+    output = tmp_path / "released"
+    stages = [world / "pairs", world / NAME]
+    release(mean, output, ReleaseConfig(name=NAME), results=tmp_path / "results", stages=stages)
+    card = (output / "README.md").read_text()
+    assert "first 16, 8 dimensions" in card
+    assert "shares 0.75 : 0.25" in card
+    assert str(tmp_path) not in (output / "pubvec.json").read_text()
+
+
 def test_the_recipe_holds_no_path_of_this_machine(released: Path, tiny_model: Path) -> None:
     text = (released / "pubvec.json").read_text()
     assert str(tiny_model.parent) not in text
@@ -152,6 +176,14 @@ def test_the_card_claims_only_the_screening_that_the_recipe_shows(
     unscreened = {**made, "counts": {}}
     card = render(Card(NAME, "bi-encoder", "base", 1, [made, unscreened], results, {}, [32]))
     assert "No training article shares" not in card, "what one folder screens, another may hold"
+    screened = [
+        {**stage, "inputs": {name: "0", "eval": "1"}}
+        for name, stage in (("articles", made), ("table.parquet", unscreened))
+    ]
+    card = render(Card(NAME, "bi-encoder", "base", 1, screened, results, {}, [32]))
+    assert card.count("No training article shares") == (task == "pubmed-qa"), (
+        "the same exclusion, by its hash"
+    )
 
 
 def test_the_card_quotes_the_results(released: Path, world: Path) -> None:

@@ -29,7 +29,7 @@ def evaluate(
     models: Annotated[list[str] | None, typer.Argument(help="Models: names or folders.")] = None,
     *,
     task: Annotated[list[str], typer.Option("--task", "-t", help="Task; may be repeated.")],
-    data: Annotated[Path, typer.Option("--data", "-d", help="Folder of the tasks' files.")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="Folder of the tasks' files.")] = Path(),
     output: Results = Path("results"),
     all_published: Annotated[
         bool,

@@ -1,29 +1,38 @@
-"""Test collections in BEIR's layout (Thakur et al. 2021, arXiv 2104.08663): SciFact, NFCorpus, TREC-COVID and many others.
+"""A test collection in the layout of BEIR (Thakur et al. 2021, arXiv 2104.08663) as a task.
 
-A folder holds `corpus.jsonl` (`_id`, `title`, `text`), `queries.jsonl` (`_id`, `text`), either also as `.jsonl.gz`, and
-`qrels/SPLIT.tsv` with the columns `query-id`, `corpus-id` and `score`.
+`corpus` and `queries` are JSON Lines, gzipped or not, or Parquet; `qrels/SPLIT` is tab-separated or Parquet, with a
+header: query-id, corpus-id, score.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pubvec.errors import InputError
-from pubvec.evaluation.measures import Measure, Qrels
+from pubvec.evaluation.datafiles import (
+    optional_text_column,
+    read_columns,
+    read_grades,
+    text_column,
+    unique_ids,
+)
+from pubvec.evaluation.measures import Measure
+from pubvec.evaluation.published_sets import find_path
 from pubvec.evaluation.sets import RetrievalSet
 
-_COLUMNS = ("query-id", "corpus-id", "score")
+DEFAULT_SPLIT = "test"
+_TEXTS = (".jsonl", ".jsonl.gz", ".parquet")
+_TABLES = (".tsv", ".parquet")
 
 
 @dataclass(frozen=True)
 class BeirTask:
-    """One split of a folder in BEIR's layout."""
+    """A folder with `corpus`, `queries` and judgements by split.
+
+    As in BEIR, a document is its title and its text, a query without a judgement in the split is left out, and the
+    gain is the score; one below 0, as TREC-COVID has, counts as 0, as in trec_eval.
+    """
 
     name: str
     folder: str
@@ -31,90 +40,55 @@ class BeirTask:
     measures: tuple[Measure, ...]
 
     def files(self, data: Path) -> list[Path]:
-        """The files that decide the result."""
-        folder = data / self.folder
-        texts = [_either(folder / f"{part}.jsonl") for part in ("corpus", "queries")]
-        return [*texts, folder / "qrels" / f"{self.split}.tsv"]
-
-    def load(self, data: Path) -> RetrievalSet:
-        """Read the collection. Queries that the split does not judge are left out, as BEIR does.
+        """The files that decide the result.
 
         Raises:
-            InputError: a file is missing or damaged, the corpus is empty, an id occurs twice, a text is missing, or a
-                judgement is of an unknown query or document or no number.
+            InputError: one is missing.
+        """
+        folder = find_path(data, self.folder)
+        if not folder.is_dir():
+            raise InputError(f"{folder} is not a folder: expected a test collection in BEIR layout")
+        qrels = [f"qrels/{self.split}"] + ["qrels"] * (self.split == DEFAULT_SPLIT)
+        return [
+            _find(folder, ["corpus"], _TEXTS),
+            _find(folder, ["queries"], _TEXTS),
+            _find(folder, qrels, _TABLES),
+        ]
+
+    def load(self, data: Path) -> RetrievalSet:
+        """Read the collection.
+
+        Raises:
+            InputError: a file or column is missing, the collection is empty, an id occurs twice, a query is
+                blank, or a judgement is of an unknown query or document or not a number.
         """
         corpus_path, queries_path, qrels_path = self.files(data)
-        documents = {
-            doc_id: " ".join(filter(None, (row.get("title"), row["text"])))
-            for doc_id, row in _iter_texts(corpus_path)
-        }
-        if not documents:
-            raise InputError(f"{corpus_path} holds no document")
-        queries = {query_id: row["text"] for query_id, row in _iter_texts(queries_path)}
-        qrels = _read_qrels(qrels_path, queries, documents)
-        return RetrievalSet({query: queries[query] for query in qrels}, documents, qrels, self.measures)
-
-
-def _either(path: Path) -> Path:
-    """`path`, or the same compressed where only that exists."""
-    compressed = path.with_name(path.name + ".gz")
-    return compressed if compressed.is_file() and not path.exists() else path
-
-
-def _iter_texts(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows by `_id`, each with a string `text`; the title may be missing."""
-    if not path.is_file():
-        raise InputError(
-            f"{path} does not exist: BEIR's layout has corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv"
+        columns = read_columns(corpus_path, ["_id", "title", "text"])
+        fields = [optional_text_column(columns, name, corpus_path) for name in ("title", "text")]
+        texts = [" ".join(filter(None, parts)) for parts in zip(*fields, strict=True)]
+        documents = dict(zip(unique_ids(columns, "_id", corpus_path), texts, strict=True))
+        columns = read_columns(queries_path, ["_id", "text"])
+        query_ids = unique_ids(columns, "_id", queries_path)
+        queries = dict(zip(query_ids, text_column(columns, "text", queries_path), strict=True))
+        grades = read_grades(
+            qrels_path,
+            ("query-id", "corpus-id", "score"),
+            query_ids=queries.keys(),
+            doc_ids=documents.keys(),
+            lowest=float("-inf"),
         )
-    seen: set[str] = set()
-    with (
-        gzip.open(path, "rt", encoding="utf-8")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8") as file
-    ):
-        for number, line in enumerate(file, start=1):
-            try:
-                row = json.loads(line)
-                name, is_text = str(row["_id"]), isinstance(row["text"], str)
-            except (ValueError, TypeError, KeyError) as error:
-                raise InputError(
-                    f"{path}, line {number}: expected JSON with _id and text ({error!r})"
-                ) from error
-            if not is_text or not f"{row.get('title') or ''}{row['text']}".strip():
-                raise InputError(f"{path}, line {number}: {name!r} has no text")
-            if name in seen:
-                raise InputError(f"{path}, line {number}: _id {name!r} occurs twice, and ids must differ")
-            seen.add(name)
-            yield name, row
+        qrels = {
+            query_id: {doc_id: max(grade, 0.0) for doc_id, grade in judged.items()}
+            for query_id, judged in grades.items()
+        }
+        judged_queries = {query_id: text for query_id, text in queries.items() if query_id in qrels}
+        return RetrievalSet(judged_queries, documents, qrels, self.measures)
 
 
-def _read_qrels(path: Path, queries: dict[str, str], documents: dict[str, str]) -> Qrels:
-    """Gains by query and document; a negative score, which TREC-COVID has, counts as 0, as in trec_eval."""
-    if not path.is_file():
-        splits = ", ".join(sorted(other.stem for other in path.parent.glob("*.tsv"))) or "none"
-        raise InputError(f"{path} does not exist: the collection's splits are {splits}")
-    qrels: dict[str, dict[str, float]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
-            raise InputError(
-                f"{path} lacks the column {missing[0]!r}: it has {', '.join(reader.fieldnames or ())}"
-            )
-        for number, row in enumerate(reader, start=2):
-            query, document, score = (row[name] for name in _COLUMNS)
-            for what, name, known in (("query", query, queries), ("document", document, documents)):
-                if name not in known:
-                    raise InputError(
-                        f"{path}, line {number} judges {what} {name!r}, which its file does not have"
-                    )
-            try:
-                gain = max(float(score), 0.0)
-            except (TypeError, ValueError):
-                gain = float("nan")
-            if not gain < float("inf"):
-                raise InputError(f"{path}, line {number} has the score {score!r}: a number is needed")
-            qrels.setdefault(query, {})[document] = gain
-    if not qrels:
-        raise InputError(f"{path} holds no judgement")
-    return qrels
+def _find(folder: Path, stems: list[str], suffixes: tuple[str, ...]) -> Path:
+    """The first that exists of the files with these stems and suffixes."""
+    names = [f"{stem}{suffix}" for stem in stems for suffix in suffixes]
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(f"{folder} lacks {names[0]} (or {', '.join(names[1:])}), which BEIR's layout has")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -18,26 +21,27 @@ Columns = dict[str, list[Any]]
 
 
 def read_columns(path: Path, names: Sequence[str]) -> Columns:
-    """Read the columns `names` of a Parquet, CSV, TSV or JSON Lines file.
+    """Read the columns `names` of a Parquet, CSV, TSV or JSON Lines file, the last three gzipped or not.
 
     Raises:
         InputError: the file is missing, damaged, empty or of another kind, or lacks a column.
     """
-    reader = _READERS.get(path.suffix)
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    reader = _READERS.get(suffix)
     if reader is None:
         raise InputError(f"{path}: expected a file that ends in {', '.join(_READERS)}, found {path.suffix!r}")
     if not path.is_file():
         raise InputError(f"{path} does not exist: the data folder must hold a file {path.name}")
     try:
-        table = reader(path)
-    except (pa.ArrowException, ValueError) as error:
-        raise InputError(f"{path} cannot be read as {path.suffix}: {str(error).splitlines()[0]}") from error
-    missing = [name for name in names if name not in table.column_names]
+        found, columns = reader(path, names)
+    except (pa.ArrowException, ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path} cannot be read as {suffix}: {str(error).splitlines()[0]}") from error
+    missing = [name for name in names if name not in found]
     if missing:
-        raise InputError(f"{path} lacks the column {missing[0]!r}: it has {', '.join(table.column_names)}")
-    if not table.num_rows:
+        raise InputError(f"{path} lacks the column {missing[0]!r}: it has {', '.join(found)}")
+    if not columns[names[0]]:
         raise InputError(f"{path} has no rows")
-    return {name: table.column(name).to_pylist() for name in names}
+    return columns
 
 
 def text_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[str]:
@@ -49,6 +53,17 @@ def text_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list
     return columns[name]
 
 
+def text_lists(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[list[str]]:
+    """A column whose every value is a text that is not blank, or a list of one or more such texts."""
+    lists = [value if isinstance(value, list) else [value] for value in columns[name]]
+    for row, texts in enumerate(lists):
+        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise InputError(
+                f"{path}, row {row}: {name!r} is {columns[name][row]!r:.60}, and a text is needed"
+            )
+    return lists
+
+
 def optional_text_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[str]:
     """A column of texts, "" where the file has none."""
     for row, value in enumerate(columns[name]):
@@ -57,83 +72,80 @@ def optional_text_column(columns: Mapping[str, list[Any]], name: str, path: Path
     return [value or "" for value in columns[name]]
 
 
-def texts_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[list[str]]:
-    """A column of texts, or of lists of texts, as lists; none is blank, and no list empty."""
-    lists = [value if isinstance(value, list) else [value] for value in columns[name]]
-    for row, texts in enumerate(lists):
-        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-            raise InputError(f"{path}, row {row}: {name!r} is {texts!r:.60}, and texts are needed")
-    return lists
+def unique_ids(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[str]:
+    """A column of ids, as text, that all differ."""
+    seen: set[str] = set()
+    for row, value in enumerate(columns[name]):
+        if not isinstance(value, int | str):
+            raise InputError(f"{path}, row {row}: {name!r} is {value!r}, and an id is needed")
+        if str(value) in seen:
+            raise InputError(f"{path}, row {row}: {name!r} {value!r} occurs twice, and ids must differ")
+        seen.add(str(value))
+    return [str(value) for value in columns[name]]
 
 
 def number_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[float]:
-    """A column of finite numbers; those of CSV and TSV files come as text."""
-    numbers = []
-    for row, value in enumerate(columns[name]):
-        try:
-            numbers.append(float(value))
-        except (TypeError, ValueError):
-            numbers.append(float("nan"))
-        if not abs(numbers[-1]) < float("inf"):
-            raise InputError(f"{path}, row {row}: {name!r} is {value!r}, and a number is needed")
-    return numbers
-
-
-def ids_column(columns: Mapping[str, list[Any]], name: str, text: str, path: Path) -> list[str]:
-    """A column of ids, as text, each with one value in the column `text`."""
-    text_of: dict[str, Any] = {}
-    for row, (value, content) in enumerate(zip(columns[name], columns[text], strict=True)):
-        if not isinstance(value, int | str):
-            raise InputError(f"{path}, row {row}: {name!r} is {value!r}, and an id is needed")
-        if text_of.setdefault(str(value), content) != content:
-            raise InputError(
-                f"{path}, row {row}: {name!r} {value!r} occurs twice with two texts, and ids must differ"
-            )
-    return [str(value) for value in columns[name]]
+    """A column whose every value is a finite number, or a text that reads as one."""
+    numbers = [_number(value) for value in columns[name]]
+    for row, number in enumerate(numbers):
+        if number is None:
+            raise InputError(f"{path}, row {row}: {name!r} is {columns[name][row]!r}, and a number is needed")
+    return [number for number in numbers if number is not None]
 
 
 def read_grades(
     path: Path,
     names: tuple[str, str, str],
     *,
-    lowest: float,
     query_ids: Set[str],
     doc_ids: Set[str],
-    may_miss_queries: bool = False,
+    lowest: float = 0.0,
 ) -> dict[str, dict[str, float]]:
-    """Judgements by query and document.
+    """Judgements by query and document. Of two of the same, the higher counts.
 
     Args:
-        names: columns of the query, the document and the grade.
-        lowest: of the scale.
-        may_miss_queries: leave queries without a judgement out.
+        path: of the file.
+        names: its columns of query ids, document ids and grades.
+        query_ids: all queries; one that is not judged is not in what is returned.
+        doc_ids: all documents.
+        lowest: the lowest grade that is valid.
 
     Raises:
-        InputError: a judgement is of an unknown query or document or not a number ≥ `lowest`; or a query has none, and
-            none may.
+        InputError: a judgement is of an unknown query or document or not a number ≥ `lowest`.
     """
     columns = read_columns(path, names)
-    grades: dict[str, dict[str, float]] = {query_id: {} for query_id in query_ids}
+    grades: dict[str, dict[str, float]] = {}
     n_repeated = 0
     rows = zip(*(columns[name] for name in names), strict=True)
     for row, (query_id, doc_id, value) in enumerate(rows):
         where = f"{path}, row {row}"
         _check_known(where, "query", str(query_id), query_ids)
         _check_known(where, "document", str(doc_id), doc_ids)
-        judged = grades[str(query_id)]
+        grade = _number(value)
+        if grade is None or grade < lowest:
+            raise InputError(f"{where} has the judgement {value!r}: a number ≥ {lowest:g} is needed")
+        judged = grades.setdefault(str(query_id), {})
         n_repeated += str(doc_id) in judged
-        judged[str(doc_id)] = max(_grade(where, value, lowest), judged.get(str(doc_id), lowest))
+        judged[str(doc_id)] = max(grade, judged.get(str(doc_id), grade))
     if n_repeated:
         log.warning(
             "%s judges a document twice for one query %d times: the higher grade counts", path, n_repeated
         )
-    unjudged = sorted(query_id for query_id, judged in grades.items() if not judged)
-    if unjudged and not may_miss_queries:
+    return grades
+
+
+def check_all_judged(grades: Mapping[str, Any], query_ids: Set[str], path: Path) -> None:
+    """Check that every query has a judgement.
+
+    Raises:
+        InputError: one has none.
+    """
+    unjudged = sorted(query_ids - grades.keys())
+    if unjudged:
         raise InputError(
-            f"{path} has no judgement for {len(unjudged)} of {len(grades)} queries, first {unjudged[0]!r}: "
+            f"{path} has no judgement for {len(unjudged)} of {len(query_ids)} queries, first {unjudged[0]!r}: "
             "add judgements, or remove these queries"
         )
-    return {query_id: judged for query_id, judged in grades.items() if judged}
 
 
 def _check_known(where: str, what: str, name: str, known: Set[str]) -> None:
@@ -141,33 +153,50 @@ def _check_known(where: str, what: str, name: str, known: Set[str]) -> None:
         raise InputError(f"{where} judges {what} {name!r}, which is not in its file of {len(known)}")
 
 
-def _grade(where: str, value: Any, lowest: float) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not lowest <= value < float("inf"):
-        raise InputError(f"{where} has the judgement {value!r}: a number ≥ {lowest:g} is needed")
-    return float(value)
+def _number(value: Any) -> float | None:
+    """`value` as a finite number; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
-def _read_csv(path: Path, delimiter: str = ",") -> pa.Table:
+def _read_parquet(path: Path, names: Sequence[str]) -> tuple[list[str], Columns]:
+    found = pq.read_schema(path).names
+    wanted = [name for name in names if name in found]
+    return found, pq.read_table(path, columns=wanted).to_pydict()
+
+
+def _read_csv(path: Path, names: Sequence[str], delimiter: str = ",") -> tuple[list[str], Columns]:
     """All columns as text: a column of codes must not turn into numbers."""
     from pyarrow import csv
 
     parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     with csv.open_csv(path, parse_options=parsing) as reader:
-        names = reader.schema.names
-    as_text = csv.ConvertOptions(column_types={name: pa.string() for name in names})
-    return csv.read_csv(path, parse_options=parsing, convert_options=as_text)
+        found = reader.schema.names
+    as_text = csv.ConvertOptions(column_types={name: pa.string() for name in found})
+    table = csv.read_csv(path, parse_options=parsing, convert_options=as_text)
+    return found, table.select([name for name in names if name in found]).to_pydict()
 
 
-def _read_json(path: Path) -> pa.Table:
-    from pyarrow import json
+def _read_json(path: Path, names: Sequence[str]) -> tuple[list[str], Columns]:
+    """Line by line: other fields, such as BEIR's metadata, may differ in kind from row to row."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file if line.strip()]
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("expected an object a line, found " + ("another" if rows else "no line"))
+    found = list(dict.fromkeys(name for row in rows for name in row))
+    return found, {name: [row.get(name) for row in rows] for name in names}
 
-    return json.read_json(path)
 
-
-_READERS: Mapping[str, Callable[[Path], pa.Table]] = {
-    ".parquet": lambda path: pq.read_table(path),
+_READERS: Mapping[str, Callable[[Path, Sequence[str]], tuple[list[str], Columns]]] = {
+    ".parquet": _read_parquet,
     ".csv": _read_csv,
-    ".tsv": lambda path: _read_csv(path, "\t"),
+    ".tsv": lambda path, names: _read_csv(path, names, "\t"),
     ".jsonl": _read_json,
 }
+"""By suffix: the names of all columns, and the values of those asked for."""

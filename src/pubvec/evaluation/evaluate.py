@@ -13,15 +13,15 @@ from typing import Any
 from pubvec.encoder.kinds import Kind
 from pubvec.encoder.scorer import BiEncoderScorer, Scorer
 from pubvec.errors import ConfigError, InputError, OutputError
-from pubvec.evaluation.classification import LabeledSet, evaluate_classification
+from pubvec.evaluation.classify import evaluate_classification
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.evaluation.models import LazyModel, ModelSource, name_model, name_models
 from pubvec.evaluation.pairs import evaluate_pairs
 from pubvec.evaluation.results import Identity, Outcome, Result, read_result, result_path
 from pubvec.evaluation.retrieval import evaluate_retrieval
-from pubvec.evaluation.sets import PairSet, RetrievalSet
-from pubvec.evaluation.similarity import GradedSet, evaluate_similarity
+from pubvec.evaluation.sets import LabeledSet, PairSet, RatedSet, RetrievalSet, TaskTexts
+from pubvec.evaluation.similarity import evaluate_similarity
 from pubvec.evaluation.tasks import Task, find_task
 from pubvec.files import fingerprint, json_ready, package_versions
 from pubvec.progress import track
@@ -42,7 +42,7 @@ class Job:
     """A task with its texts and the hashes of its files."""
 
     task: Task
-    texts: PairSet | RetrievalSet | GradedSet | LabeledSet
+    texts: TaskTexts
     data: Mapping[str, str]
 
 
@@ -79,7 +79,8 @@ def evaluate(
     Raises:
         InputError: a file of a task is missing or damaged, or a model returned vectors that are not usable.
         ConfigError: a task or setting is not known, two models share a name, a cross-encoder has a retrieval
-            task and no first stage, or a model that is trusted is not evaluated.
+            task and no first stage, a model that is no bi-encoder has a classification task, or one that is trusted is
+            not evaluated.
         OutputError: a result of the same name and other content exists, and not `force`.
     """
     config = config or EvaluateConfig()
@@ -94,8 +95,7 @@ def evaluate(
         if first.kind == "cross-encoder":
             raise ConfigError(f"{first.name} is a cross-encoder: the first stage must rank all documents")
     sources = [_lazy(name, source, config, trust_remote_code) for name, source in named.items()]
-    if first is None:
-        check_needs_no_first_stage([model.name for model in sources if model.kind == "cross-encoder"], jobs)
+    check_possible({model.name: model.kind for model in sources}, jobs, has_first_stage=first is not None)
     evaluations = [(model, job) for model in sources for job in jobs]
     results = []
     for model, job in track(evaluations, "evaluations", len(evaluations)):
@@ -139,17 +139,25 @@ def _read(task: Task, data: Path) -> Job:
     return Job(task, texts, {path.name: fingerprint(path) for path in task.files(data)})
 
 
-def check_needs_no_first_stage(rerankers: Sequence[str], jobs: Sequence[Job]) -> None:
-    """Check that no cross-encoder has to search.
+def check_possible(kinds: Mapping[str, Kind], jobs: Sequence[Job], *, has_first_stage: bool) -> None:
+    """Check that each model can do each task, by its kind.
 
     Raises:
-        ConfigError: one has to.
+        ConfigError: a cross-encoder has to search, or a model without embeddings of texts to classify.
     """
     searches = [job.task.name for job in jobs if isinstance(job.texts, RetrievalSet)]
-    if searches and rerankers:
+    rerankers = [name for name, kind in kinds.items() if kind == "cross-encoder"]
+    if searches and rerankers and not has_first_stage:
         raise ConfigError(
             f"{rerankers[0]} is a cross-encoder, and {searches[0]} needs a ranking of all documents: "
             "give the model that finds what it ranks anew (--first-stage MODEL)"
+        )
+    probes = [job.task.name for job in jobs if isinstance(job.texts, LabeledSet)]
+    others = [name for name, kind in kinds.items() if kind != "bi-encoder"]
+    if probes and others:
+        raise ConfigError(
+            f"{others[0]} is a {kinds[others[0]]}, and {probes[0]} needs an embedding of a text: "
+            "give bi-encoders, or leave this task out"
         )
 
 
@@ -240,9 +248,11 @@ def _measure(scorer: Scorer, job: Job, config: EvaluateConfig, first: Scorer | N
             first_stage=first,
             rerank_depth=config.pair_rerank_depth,
         )
-    if isinstance(job.texts, GradedSet):
+    if isinstance(job.texts, RatedSet):
         return evaluate_similarity(scorer, job.texts, n_resamples=config.n_resamples)
     if isinstance(job.texts, LabeledSet):
+        if not isinstance(scorer, BiEncoderScorer):
+            raise ConfigError(f"{scorer.name} has no embedding of a text")
         return evaluate_classification(scorer, job.texts, n_resamples=config.n_resamples)
     return evaluate_retrieval(
         scorer,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pubvec.encoder.models import resolve
 from pubvec.errors import InputError, MissingExtraError
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import check_needs_no_first_stage, check_trusted, evaluate, read_jobs
+from pubvec.evaluation.evaluate import check_possible, check_trusted, evaluate, read_jobs
 from pubvec.evaluation.models import ModelSource, name_models
 from pubvec.evaluation.results import Result
 from pubvec.evaluation.systems import SYSTEMS, System, short_name_of
@@ -56,10 +56,9 @@ def evaluate_published(
     `trust_remote_code` may have their hub names.
     """
     jobs = read_jobs(tasks, data)  # what is wrong with them is no system's fault
-    if first_stage is None:
-        rerankers = [system.name for system in PUBLISHED if system.kind == "cross-encoder"]
-        check_needs_no_first_stage(rerankers, jobs)
-    elif isinstance(first_stage, str | Path):
+    kinds = {system.name: system.kind for system in PUBLISHED}
+    check_possible(kinds, jobs, has_first_stage=first_stage is not None)
+    if isinstance(first_stage, str | Path):
         resolve(first_stage, with_code=str(first_stage) in trust_remote_code)
     own = [*map(str, models), str(first_stage)]
     check_trusted(trust_remote_code, [*own, *(system.hub_name for system in PUBLISHED)])

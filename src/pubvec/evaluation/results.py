@@ -31,12 +31,14 @@ class Outcome(NamedTuple):
     """What the evaluation of one system on one set of texts yields."""
 
     n: int
-    """Queries or positive pairs."""
+    """Queries, positive pairs, rated pairs or labeled texts."""
     n_documents: int
+    """Documents; in classification, classes."""
     figures: Mapping[str, Figure]
     """Measure → figure."""
     scores: Mapping[str, Any]
-    """Pair tasks: `positive` and, by seed, `negative` scores of each pair; else empty."""
+    """Pair tasks: `positive` and, by seed, `negative` scores of each pair; similarity: `score` and `rating` of each
+    pair; classification: `label` and `predicted` of each text; retrieval: empty."""
     score_definition: str
     """What the figures are computed from."""
 

@@ -1,9 +1,10 @@
-"""What tasks read from files: pairs, and collections to search."""
+"""What a task holds once it is read: the texts and what is known of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pubvec.evaluation.measures import Measure, Qrels
 
@@ -27,27 +28,49 @@ class RetrievalSet:
     """What a run is judged by."""
 
 
-def retrieval_of(pairs: PairSet, measures: tuple[Measure, ...]) -> RetrievalSet:
-    """The pairs as a collection: query i asks for its positive among all. Equal texts are one document."""
-    documents = {text: str(row) for row, text in enumerate(dict.fromkeys(pairs.positives))}
-    queries = {str(row): text for row, text in enumerate(pairs.anchors)}
-    qrels = {str(row): {documents[text]: 1.0} for row, text in enumerate(pairs.positives)}
+@dataclass(frozen=True)
+class RatedSet:
+    """Pairs of texts that people have rated: `ratings[i]` of `texts[i]` and `others[i]`, higher is more alike."""
+
+    texts: list[str]
+    others: list[str]
+    ratings: list[float]
+
+
+@dataclass(frozen=True)
+class LabeledSet:
+    """Texts of known classes: `labels[i]` of `texts[i]`."""
+
+    texts: list[str]
+    labels: list[str]
+    n_folds: int
+    """Parts of like composition, each classified by what was fitted on the others."""
+    seed: int
+    """Of the division into folds."""
+
+
+TaskTexts: TypeAlias = PairSet | RetrievalSet | RatedSet | LabeledSet
+
+
+def retrieval_of(
+    pairs: PairSet, measures: tuple[Measure, ...], *, merges_queries: bool = False
+) -> RetrievalSet:
+    """The pairs as a collection: each anchor asks for its positive among all. Equal positives are one document.
+
+    Args:
+        pairs: rows of an anchor and one of its positives.
+        measures: what a run is judged by.
+        merges_queries: equal anchors are one query with all of their positives, not a query each.
+    """
+    documents = _number(pairs.positives)
+    numbers = _number(pairs.anchors)
+    query_ids = [numbers[text] if merges_queries else str(row) for row, text in enumerate(pairs.anchors)]
+    qrels: dict[str, dict[str, float]] = {}
+    for query_id, text in zip(query_ids, pairs.positives, strict=True):
+        qrels.setdefault(query_id, {})[documents[text]] = 1.0
+    queries = dict(zip(query_ids, pairs.anchors, strict=True))
     return RetrievalSet(queries, {doc_id: text for text, doc_id in documents.items()}, qrels, measures)
 
 
-def retrieval_of_answers(
-    questions: Sequence[str], answers: Sequence[Iterable[str]], measures: tuple[Measure, ...]
-) -> RetrievalSet:
-    """Each question asks for its answers among those of all; equal texts are one question, one document.
-
-    *Shape:* `questions`, `answers`: (n,)
-    """
-    doc_ids: dict[str, str] = {}
-    query_ids: dict[str, str] = {}
-    qrels: dict[str, dict[str, float]] = {}
-    for question, texts in zip(questions, answers, strict=True):
-        query_id = query_ids.setdefault(question, str(len(query_ids)))
-        for text in texts:
-            qrels.setdefault(query_id, {})[doc_ids.setdefault(text, str(len(doc_ids)))] = 1.0
-    queries, documents = ({name: text for text, name in ids.items()} for ids in (query_ids, doc_ids))
-    return RetrievalSet(queries, documents, qrels, measures)
+def _number(texts: list[str]) -> dict[str, str]:
+    return {text: str(number) for number, text in enumerate(dict.fromkeys(texts))}

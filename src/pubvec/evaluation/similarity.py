@@ -1,7 +1,4 @@
-"""Sentence similarity: do scores order pairs of texts as people do?
-
-The protocol of the STS sets (Cer et al. 2017, doi:10.18653/v1/S17-2001; Spearman: Reimers et al. 2016, C16-1009).
-"""
+"""Sentence similarity: do scores of pairs of texts order them as people do?"""
 
 from __future__ import annotations
 
@@ -15,75 +12,63 @@ from pubvec.encoder.scorer import Scorer
 from pubvec.errors import InputError
 from pubvec.evaluation.datafiles import number_column, read_columns, text_column
 from pubvec.evaluation.measures import FloatArray, draw_resamples, interval_of, pearson, spearman
+from pubvec.evaluation.published_sets import find_path
 from pubvec.evaluation.results import Figure, Outcome
 from pubvec.evaluation.retrieval import score_pairs
-
-_MEASURES = {"Spearman": spearman, "Pearson (human)": pearson}
-
-
-@dataclass(frozen=True)
-class GradedSet:
-    """Pairs of texts and how alike people find them. *Shape:* (n,) each"""
-
-    pairs: list[tuple[str, str]]
-    grades: list[float]
+from pubvec.evaluation.sets import RatedSet
 
 
 @dataclass(frozen=True)
 class SimilarityTask:
-    """Three columns of a Parquet, CSV, TSV or JSON Lines file: two texts and a human score."""
+    """Pairs of texts with a number that people gave each, in three columns of a file."""
 
     name: str
     file: str
     text: str
     other: str
-    grade: str
+    rating: str
 
     def files(self, data: Path) -> list[Path]:
         """The files that decide the result."""
-        return [data / self.file]
+        return [find_path(data, self.file)]
 
-    def load(self, data: Path) -> GradedSet:
+    def load(self, data: Path) -> RatedSet:
         """Read the pairs.
 
         Raises:
-            InputError: the file or a column is missing, a text is empty, a score is no number, or all are equal.
+            InputError: the file or a column is missing, a text is blank, a rating is not a finite number, there
+                are fewer than two pairs, or all ratings are equal.
         """
         (path,) = self.files(data)
-        columns = read_columns(path, [self.text, self.other, self.grade])
+        columns = read_columns(path, [self.text, self.other, self.rating])
         texts, others = (text_column(columns, name, path) for name in (self.text, self.other))
-        grades = number_column(columns, self.grade, path)
-        if len(set(grades)) < 2:
+        ratings = number_column(columns, self.rating, path)
+        if len(set(ratings)) < 2:
             raise InputError(
-                f"{path}: all values of {self.grade!r} are {grades[0]}: a correlation needs two that differ"
+                f"{path}: all of {len(ratings)} ratings in {self.rating!r} are {ratings[0]:g}: "
+                "a correlation needs values that differ"
             )
-        return GradedSet(list(zip(texts, others, strict=True)), grades)
+        return RatedSet(texts, others, ratings)
 
 
-def evaluate_similarity(scorer: Scorer, texts: GradedSet, *, n_resamples: int) -> Outcome:
-    """Correlation of the scores of pairs, of any kind of scorer, with human ones; intervals over pairs."""
-    scores = score_pairs(scorer, texts.pairs)
-    grades = np.array(texts.grades)
-    counts = draw_resamples(len(grades), n_resamples)
+def evaluate_similarity(scorer: Scorer, rated: RatedSet, *, n_resamples: int) -> Outcome:
+    """Spearman and Pearson of score and rating, with intervals over pairs; any kind of scorer."""
+    scores = score_pairs(scorer, list(zip(rated.texts, rated.others, strict=True)))
+    ratings = np.array(rated.ratings)
     figures = {
-        name: Figure(measure(scores, grades), interval_of(_resample(measure, scores, grades, counts)))
-        for name, measure in _MEASURES.items()
+        name: _correlate(correlation, scores, ratings, n_resamples)
+        for name, correlation in (("Spearman", spearman), ("Pearson", pearson))
     }
-    n_texts = len({text for pair in texts.pairs for text in pair})
-    values = {"score": [round(score, 7) for score in scores.tolist()], "human": texts.grades}
-    return Outcome(len(grades), n_texts, figures, values, scorer.definition)
+    kept = {"score": [round(score, 7) for score in scores.tolist()], "rating": rated.ratings}
+    return Outcome(len(ratings), len(set(rated.others)), figures, kept, scorer.definition)
 
 
-def _resample(
-    measure: Callable[[FloatArray, FloatArray], float],
-    scores: FloatArray,
-    grades: FloatArray,
-    counts: FloatArray,
-) -> FloatArray:
-    """NaN where a resample has but one value. *Shape:* `counts`: (n_resamples, n); returns (n_resamples,)"""
-    values = np.full(len(counts), np.nan)
-    for place, count in enumerate(counts.astype(np.int64)):
-        drawn = np.repeat(np.arange(len(grades)), count)
-        if np.ptp(grades[drawn]) and np.ptp(scores[drawn]):
-            values[place] = measure(scores[drawn], grades[drawn])
-    return values
+def _correlate(
+    correlation: Callable[[FloatArray, FloatArray], float], x: FloatArray, y: FloatArray, n_resamples: int
+) -> Figure:
+    resampled = []
+    for counts in draw_resamples(len(x), n_resamples):
+        rows = np.repeat(np.arange(len(x)), counts.astype(int))
+        is_defined = np.ptp(x[rows]) > 0 and np.ptp(y[rows]) > 0
+        resampled.append(correlation(x[rows], y[rows]) if is_defined else np.nan)
+    return Figure(correlation(x, y), interval_of(np.array(resampled)))

@@ -48,6 +48,8 @@ def _table(pubmed_qa: float, pubmed_subset: float, pubmed_summary: float) -> dic
     """One row of the published table, in the tasks of this package."""
     return {
         "pubmed-qa": _pearson(pubmed_qa, "PubMed QA"),
+        "pubmed-subset": _pearson(pubmed_subset, "PubMed Subset"),
+        "pubmed-summary": _pearson(pubmed_summary, "PubMed Summary"),
         "title-abstract": _pearson(pubmed_subset, "PubMed Subset"),
         "article-abstract": _pearson(pubmed_summary, "PubMed Summary"),
     }

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pubvec.errors import ConfigError, InputError
-from pubvec.evaluation.beir import BeirTask
-from pubvec.evaluation.classification import ClassificationTask
+from pubvec.evaluation.beir import DEFAULT_SPLIT, BeirTask
+from pubvec.evaluation.classify import ClassificationTask
 from pubvec.evaluation.datafiles import (
-    ids_column,
+    check_all_judged,
     optional_text_column,
     read_columns,
     read_grades,
     text_column,
-    texts_column,
+    unique_ids,
 )
 from pubvec.evaluation.measures import Measure, parse_measure
-from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of, retrieval_of_answers
+from pubvec.evaluation.published_sets import find_or_fetch, find_path
+from pubvec.evaluation.retrieval_tasks import AmongArticlesTask, LiveQaTask, TextRetrievalTask
+from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of
 from pubvec.evaluation.similarity import SimilarityTask
 
 _HELD_OUT = "held-out-"
+_FORMS: Mapping[str, str] = {
+    "": "ANCHOR,POSITIVE",
+    "retrieval:": "QUERY,DOCUMENT",
+    "sts:": "TEXT1,TEXT2,SCORE",
+    "classify:": "TEXT,LABEL",
+}
+"""Tasks of columns of a file: what stands before the file, and the columns after it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class PairTask:
 
     def files(self, data: Path) -> list[Path]:
         """The files that decide the result."""
-        return [data / self.file]
+        return [find_path(data, self.file)]
 
     def load(self, data: Path) -> PairSet:
         """Read the pairs.
@@ -47,7 +56,7 @@ class PairTask:
         Raises:
             InputError: the file or a column is missing, a text is empty, or there are fewer than two pairs.
         """
-        (path,) = self.files(data)
+        path = find_or_fetch(data, self.file)
         columns = read_columns(path, [self.anchor, self.positive, *(["rule"] if self.rule else [])])
         if self.rule is not None:
             keep = [row for row, rule in enumerate(columns["rule"]) if rule == self.rule]
@@ -77,118 +86,63 @@ class PairRetrievalTask:
 
 
 @dataclass(frozen=True)
-class AnswerRetrievalTask:
-    """Find each question's answers, or the passages of its answer, among those of all questions."""
+class RetrievalTask:
+    """A test collection in three files: `NAME_docs`, `NAME_queries` and `NAME_qrels`, as Parquet."""
 
     name: str
-    file: str
-    question: str
-    answers: str
-    """A column of texts, or of lists of texts."""
     measures: tuple[Measure, ...]
-
-    def files(self, data: Path) -> list[Path]:
-        """The files that decide the result."""
-        return [data / self.file]
-
-    def load(self, data: Path) -> RetrievalSet:
-        """Read the collection.
-
-        Raises:
-            InputError: the file or a column is missing, or a text is empty.
-        """
-        (path,) = self.files(data)
-        columns = read_columns(path, [self.question, self.answers])
-        questions = text_column(columns, self.question, path)
-        return retrieval_of_answers(questions, texts_column(columns, self.answers, path), self.measures)
-
-
-@dataclass(frozen=True)
-class TextFile:
-    """Where the texts of a collection are."""
-
-    file: str
-    id: str
-    fields: tuple[str, ...]
+    document_fields: tuple[str, ...]
     """Joined by a space where they are not empty: a title, a text."""
-
-
-@dataclass(frozen=True)
-class JudgementFile:
-    """Where its judgements are."""
-
-    file: str
-    query_id: str
-    doc_id: str
     grade: str
-    lowest: float = 0.0
-    """The grade of what is not relevant; it is subtracted from all."""
+    """Column of the judgements."""
     n_judges: int = 1
     """The grade is the column divided by this: 4 where the column sums four judges' scores."""
     has_exponential_gain: bool = False
     """Gain 2^grade − 1 (Burges et al. 2005, doi:10.1145/1102351.1102363) instead of the grade itself."""
 
-    may_miss_queries: bool = False
-    """Leave queries without a judgement out, which is an error otherwise."""
-
-    def gain(self, value: float) -> float:
-        """What a judgement counts."""
-        grade = (value - self.lowest) / self.n_judges
-        return 2.0**grade - 1.0 if self.has_exponential_gain else grade
-
-
-@dataclass(frozen=True)
-class RetrievalTask:
-    """A test collection in three Parquet files of any column names."""
-
-    name: str
-    documents: TextFile
-    queries: TextFile
-    judgements: JudgementFile
-    measures: tuple[Measure, ...]
-
     def files(self, data: Path) -> list[Path]:
         """The files that decide the result."""
-        return [data / part.file for part in (self.documents, self.queries, self.judgements)]
+        return [find_path(data, f"{self.name}_{part}.parquet") for part in ("docs", "queries", "qrels")]
 
     def load(self, data: Path) -> RetrievalSet:
         """Read the collection.
 
         Raises:
-            InputError: a file or column is missing, the collection is empty, an id has two texts, a text is empty, a
-                query has no judgement, or a judgement is of an unknown query or not a number of the scale.
+            InputError: a file or column is missing, the collection is empty, an id occurs twice, a text is
+                empty, a query has no judgement, or a judgement is of an unknown query or not a number ≥ 0.
         """
-        documents, queries = (_read_texts(data, part) for part in (self.documents, self.queries))
-        file = self.judgements
-        grades = read_grades(
-            data / file.file,
-            (file.query_id, file.doc_id, file.grade),
-            lowest=file.lowest,
-            query_ids=set(queries),
-            doc_ids=set(documents),
-            may_miss_queries=file.may_miss_queries,
-        )
+        docs_path, queries_path, qrels_path = self.files(data)
+        documents = self._read_documents(docs_path)
+        columns = read_columns(queries_path, ["query_id", "query"])
+        query_ids = unique_ids(columns, "query_id", queries_path)
+        queries = dict(zip(query_ids, text_column(columns, "query", queries_path), strict=True))
+        names = ("query_id", "doc_id", self.grade)
+        grades = read_grades(qrels_path, names, query_ids=queries.keys(), doc_ids=documents.keys())
+        check_all_judged(grades, queries.keys(), qrels_path)
         qrels = {
-            query_id: {doc_id: file.gain(grade) for doc_id, grade in judged.items()}
+            query_id: {doc_id: self._gain(grade) for doc_id, grade in judged.items()}
             for query_id, judged in grades.items()
         }
-        return RetrievalSet({name: queries[name] for name in qrels}, documents, qrels, self.measures)
+        return RetrievalSet(queries, documents, qrels, self.measures)
 
+    def _gain(self, grade: float) -> float:
+        grade /= self.n_judges
+        return 2.0**grade - 1.0 if self.has_exponential_gain else grade
 
-def _read_texts(data: Path, part: TextFile) -> dict[str, str]:
-    path = data / part.file
-    columns = read_columns(path, [part.id, *part.fields])
-    fields = [optional_text_column(columns, name, path) for name in part.fields]
-    name = part.fields[0] if len(part.fields) == 1 else "text"
-    columns[name] = [" ".join(filter(None, parts)) for parts in zip(*fields, strict=True)]
-    return dict(zip(ids_column(columns, part.id, name, path), text_column(columns, name, path), strict=True))
+    def _read_documents(self, path: Path) -> dict[str, str]:
+        columns = read_columns(path, ["doc_id", *self.document_fields])
+        fields = [optional_text_column(columns, name, path) for name in self.document_fields]
+        columns["text"] = [" ".join(filter(None, parts)) for parts in zip(*fields, strict=True)]
+        return dict(zip(unique_ids(columns, "doc_id", path), text_column(columns, "text", path), strict=True))
 
 
 Task = (
     PairTask
     | PairRetrievalTask
-    | AnswerRetrievalTask
     | RetrievalTask
+    | TextRetrievalTask
+    | AmongArticlesTask
+    | LiveQaTask
     | BeirTask
     | SimilarityTask
     | ClassificationTask
@@ -199,10 +153,11 @@ def find_task(name: str) -> Task:
     """The task with this name.
 
     Args:
-        name: a key of `TASKS`; `held-out-RULE` for the held-out pairs of one rule in a `pairs/` folder; `beir:FOLDER` or
-            `beir:FOLDER:SPLIT` for a collection in BEIR's layout, `test` unless a split is named; or columns of any
-            Parquet, CSV, TSV or JSON Lines file: `FILE:ANCHOR,POSITIVE`; `retrieval:FILE:ANCHOR,POSITIVE` to find each
-            positive among all of them; `sts:FILE:TEXT,TEXT,SCORE`; `classify:FILE:TEXT,LABEL`.
+        name: a key of `TASKS`; `held-out-RULE` for the held-out pairs of one rule in a `pairs/` folder;
+            `title-abstract-10k:ARTICLES` for another folder of articles; or a task of one's own: `FILE:ANCHOR,POSITIVE`,
+            `retrieval:FILE:QUERY,DOCUMENT`, `sts:FILE:TEXT1,TEXT2,SCORE` or `classify:FILE:TEXT,LABEL` for columns of any
+            Parquet, CSV, TSV or JSON Lines file, or the path of a folder in BEIR layout, `FOLDER` or `FOLDER:SPLIT`, with
+            a slash in it (`./scifact`).
 
     Raises:
         ConfigError: there is no such task.
@@ -212,40 +167,56 @@ def find_task(name: str) -> Task:
     if name.startswith(_HELD_OUT):
         rule = name.removeprefix(_HELD_OUT)
         return PairTask(name, "dev.parquet", "anchor", "positive", rule=rule)
-    kind, _, rest = name.partition(":")
-    if kind == "beir" and rest:
-        folder, _, split = rest.partition(":")
-        label = Path(folder).name + (f"-{split}" if split else "")
-        return BeirTask(label, folder, split or "test", _RANKING)
-    of_file, n_columns = _OF_FILES.get(kind, (PairTask, 2))
-    file, colon, columns = (rest if kind in _OF_FILES else name).rpartition(":")
-    names = columns.split(",")
-    if not colon or not file or len(names) != n_columns or not all(names):
+    articles = name.removeprefix(f"{_AMONG_10K.name}:")
+    if articles != name and articles:
+        return replace(_AMONG_10K, articles=articles)
+    own = _find_own(name)
+    if own is None:
+        forms = ", ".join(f"{prefix}FILE:{columns}" for prefix, columns in _FORMS.items())
         raise ConfigError(
-            f"{name!r} is not a task: use one of {', '.join(TASKS)}, {_HELD_OUT}RULE, beir:FOLDER, FILE:ANCHOR,POSITIVE, "
-            "retrieval:FILE:ANCHOR,POSITIVE, sts:FILE:TEXT,TEXT,SCORE, or classify:FILE:TEXT,LABEL"
+            f"{name!r} is not a task: use one of {', '.join(TASKS)}, {_HELD_OUT}RULE, {forms}, "
+            "or the path of a folder in BEIR layout, as ./scifact or ./scifact:dev"
         )
-    return of_file(Path(file).stem, file, *names)
+    return own
 
 
-def _search_pairs(name: str, file: str, anchor: str, positive: str) -> PairRetrievalTask:
-    return PairRetrievalTask(PairTask(name, file, anchor, positive), f"{name}-retrieval", _KNOWN_ITEM)
+def _find_own(name: str) -> Task | None:
+    """A task of columns of a file, or of a folder in BEIR layout; None where `name` has neither form."""
+    prefix = next((prefix for prefix in _FORMS if prefix and name.startswith(prefix)), "")
+    file, _, after = name.removeprefix(prefix).rpartition(":")
+    stem, columns = Path(file).stem, after.split(",")
+    if file and all(columns):
+        match prefix, columns:
+            case "", [anchor, positive]:
+                return PairTask(stem, file, anchor, positive)
+            case "retrieval:", [query, document]:
+                return TextRetrievalTask(f"retrieval-{stem}", file, query, document, _RANKING)
+            case "sts:", [text, other, rating]:
+                return SimilarityTask(f"sts-{stem}", file, text, other, rating)
+            case "classify:", [text, label]:
+                return ClassificationTask(f"classify-{stem}", file, text, label)
+    return None if prefix else _find_folder(name)
 
 
-_OF_FILES: Mapping[str, tuple[Callable[..., Task], int]] = {
-    "retrieval": (_search_pairs, 2),
-    "sts": (SimilarityTask, 3),
-    "classify": (ClassificationTask, 2),
-}
-"""Prefix → task of columns of a file, and how many."""
+def _find_folder(name: str) -> BeirTask | None:
+    """`FOLDER` or `FOLDER:SPLIT`, known by a slash."""
+    folder, colon, split = name.rpartition(":")
+    if not colon or "/" in split:
+        folder, split = name, DEFAULT_SPLIT
+    title = Path(folder).name
+    if "/" not in folder or title in ("", "..") or not split:
+        return None
+    return BeirTask(title + f"-{split}" * (split != DEFAULT_SPLIT), folder, split, _RANKING)
 
 
 def _measures(*names: str) -> tuple[Measure, ...]:
     return tuple(parse_measure(name) for name in names)
 
 
-_RANKING, _KNOWN_ITEM = _measures("nDCG@10", "R@100", "RR@10"), _measures("RR@10", "RR", "R@100")
+_RANKING = _measures("nDCG@10", "R@100", "RR@10")
 _PUBMED_QA = PairTask("pubmed-qa", "pubmedqa_labeled.parquet", "question", "long_answer")
+_TITLES = TextRetrievalTask("title-abstract-retrieval", "title_abstract.parquet", "title", "text", _RANKING)
+_AMONG_10K = AmongArticlesTask("title-abstract-10k", _TITLES, "articles", n_documents=10_000)
 
 TASKS: Mapping[str, Task] = {
     task.name: task
@@ -261,30 +232,20 @@ TASKS: Mapping[str, Task] = {
         ),
         RetrievalTask(
             "cysticfibrosis",
-            TextFile("cysticfibrosis_docs.parquet", "doc_id", ("title", "text")),
-            TextFile("cysticfibrosis_queries.parquet", "query_id", ("query",)),
-            JudgementFile(
-                "cysticfibrosis_qrels.parquet",
-                "query_id",
-                "doc_id",
-                "score_sum",
-                n_judges=4,
-                has_exponential_gain=True,
-            ),
             _RANKING,
+            document_fields=("title", "text"),
+            grade="score_sum",
+            n_judges=4,
+            has_exponential_gain=True,
         ),
-        PairRetrievalTask(_PUBMED_QA, "pubmed-qa-retrieval", _KNOWN_ITEM),
-        AnswerRetrievalTask("pubmed-qa-contexts", _PUBMED_QA.file, "question", "context", _RANKING),
-        AnswerRetrievalTask("medquad", "medquad_qa.parquet", "question", "answer", _RANKING),
-        RetrievalTask(
-            "liveqa",
-            TextFile("liveqa2017_answers.parquet", "answer_id", ("answer",)),
-            TextFile("liveqa2017_questions.parquet", "qid", ("nlm_summary",)),
-            JudgementFile(
-                "liveqa2017_qrels.parquet", "qid", "answer_id", "judgment", lowest=1, may_miss_queries=True
-            ),
-            _RANKING,
-        ),
+        PairTask("pubmed-subset", "pubmed_subset.parquet", "title", "text"),
+        PairTask("pubmed-summary", "pubmed_summary.parquet", "article", "abstract"),
+        PairRetrievalTask(_PUBMED_QA, "pubmed-qa-retrieval", _measures("RR@10", "RR", "R@100")),
+        TextRetrievalTask("pubmed-qa-contexts", "pubmedqa_labeled.parquet", "question", "context", _RANKING),
+        TextRetrievalTask("medquad", "medquad_qa.parquet", "question", "answer", _RANKING),
+        LiveQaTask("liveqa", "nlm_summary", _RANKING),
+        _TITLES,
+        _AMONG_10K,
     )
 }
 """Tasks by name."""

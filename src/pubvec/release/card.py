@@ -128,12 +128,7 @@ def _evaluation(card: Card) -> str:
 
 def _leakage(card: Card) -> str:
     """Which tasks' texts the recipe kept out of training: only what the manifests of `pairs` prove is said."""
-    by_folder = [
-        {PurePosixPath(source.rsplit(":", 1)[0]).name for source in stage["counts"].get("excluded") or {}}
-        for stage in card.recipe
-        if stage["command"] == "pairs"
-    ]
-    screened = set.intersection(*by_folder) if by_folder else set()
+    screened = _screened([stage for stage in card.recipe if stage["command"] == "pairs"])
     by_state: dict[str, list[str]] = {"screened": [], "held out": [], "open": []}
     for result in card.results:
         is_held_out = result.task.startswith("held-out-")
@@ -145,6 +140,26 @@ def _leakage(card: Card) -> str:
         "open": "The recipe does not say whether training has seen the texts of",
     }
     return "".join(f"{sentences[state]} {', '.join(tasks)}.\n" for state, tasks in by_state.items() if tasks)
+
+
+def _screened(stages: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Names of the files that every `pairs` folder excluded.
+
+    Pairs of a table do not list the files of what they excluded; where it has the hash of what another stage excluded, they
+    are those that the other one lists.
+    """
+    by_folder = [
+        {PurePosixPath(source.rsplit(":", 1)[0]).name for source in stage["counts"].get("excluded") or {}}
+        for stage in stages
+    ]
+    exclusions = [tuple(stage["inputs"].values())[1:] for stage in stages]
+    names_of = {
+        hashes: names for hashes, names in zip(exclusions, by_folder, strict=True) if names and hashes
+    }
+    found = [
+        names or names_of.get(hashes, set()) for hashes, names in zip(exclusions, by_folder, strict=True)
+    ]
+    return set.intersection(*found) if found else set()
 
 
 def _iter_lines(card: Card, systems: Mapping[str, Sequence[Result]]) -> Iterator[str]:
@@ -170,12 +185,14 @@ def _training(card: Card) -> str:
     for stage in card.recipe:
         counts, config = stage["counts"], stage["config"]
         n_examples = counts.get("n_train_examples", counts.get("train", {}).get("n_pairs"))
-        settings = ", ".join(
+        settings = [
             f"{name} {config[name]:g}" for name in _SETTINGS if isinstance(config.get(name), int | float)
-        )
+        ]
+        if "shares" in config:
+            settings.append(f"shares {' : '.join(f'{share:g}' for share in config['shares'])}")
         lines.append(
             f"| `pubvec {stage['command']}` → {stage['folder']} | {', '.join(stage['inputs'])} | "
-            f"{_count(n_examples)} | {_count(counts.get('n_train_steps'))} | {settings or '–'} | "
+            f"{_count(n_examples)} | {_count(counts.get('n_train_steps'))} | {', '.join(settings) or '–'} | "
             f"{stage['seconds']:,.0f} |"
         )
     table = "".join(f"{line}\n" for line in lines)

@@ -76,7 +76,14 @@ def release(
             for name in config.baselines
         }
         card = Card(
-            config.name, kind, config.base_model, n_parameters, recipe, measured, beside, _widths(source)
+            config.name,
+            kind,
+            config.base_model,
+            n_parameters,
+            recipe,
+            measured,
+            beside,
+            _widths(source, recipe),
         )
         (out / "README.md").write_text(render(card), encoding="utf-8")
     return read_manifest(output, made_by="release")
@@ -147,7 +154,7 @@ def _read_recipe(folders: Sequence[Path]) -> list[dict[str, Any]]:
 def _without_places(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest with names where it has absolute paths, which say nothing on another machine."""
     config = {
-        key: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+        key: [_without_place(item) for item in value] if isinstance(value, list) else _without_place(value)
         for key, value in manifest["config"].items()
     }
     inputs = {
@@ -160,8 +167,13 @@ def _without_places(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**manifest, "config": config, "inputs": inputs}
 
 
-def _widths(source: Path) -> list[int]:
-    """Widths that vectors may be cut to, as the training had them, the full one first."""
-    settings = read_json(source / RECIPE)["config"]
-    full = read_json(source / "config.json").get("hidden_size")
-    return [int(full), *sorted(settings.get("matryoshka_dims") or (), reverse=True)]
+def _without_place(value: Any) -> Any:
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _widths(source: Path, recipe: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Widths that vectors may be cut to, as the last stage that trained them had them, the full one first."""
+    full = int(read_json(source / "config.json").get("hidden_size"))
+    trained = [stage["config"].get("matryoshka_dims") or () for stage in recipe]
+    last = next((widths for widths in reversed(trained) if widths), ())
+    return [full, *sorted((width for width in last if width < full), reverse=True)]
