@@ -87,7 +87,7 @@ def evaluate(
     named = name_models(models)
     jobs = read_jobs(tasks, data)
     if not named:
-        raise ConfigError("evaluate needs at least one model")
+        raise ConfigError("evaluate needs at least one model and one task")
     check_trusted(trust_remote_code, map(str, [*named.values(), first_stage]))
     first = None
     if first_stage is not None:
@@ -128,7 +128,7 @@ def read_jobs(tasks: Sequence[str], data: Path | str) -> list[Job]:
     """
     jobs = [_read(find_task(name), Path(data)) for name in tasks]
     if not jobs:
-        raise ConfigError("evaluate needs at least one task")
+        raise ConfigError("evaluate needs at least one model and one task")
     if len({job.task.name for job in jobs}) < len(jobs):
         raise ConfigError(f"two tasks share a name: {', '.join(job.task.name for job in jobs)}")
     return jobs
