@@ -114,3 +114,69 @@ def make_tiny_late_interaction(folder: Path, *, seed: int = 0) -> Path:
     ]
     MultiVectorEncoder(modules=modules, device="cpu").save_pretrained(str(folder))
     return folder
+
+
+def make_tiny_static(folder: Path, *, seed: int = 0, normalize: bool = True) -> Path:
+    """Save a random static model: the mean of a text's token vectors, 16 dimensions."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+    from tokenizers import Tokenizer
+
+    _save_tokenizer(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").unlink()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        modules: list[torch.nn.Module] = [StaticEmbedding(tokenizer, embedding_dim=16)]
+    SentenceTransformer(modules=modules + [Normalize()] * normalize, device="cpu").save(str(folder))
+    return folder
+
+
+def make_tiny_pylate(folder: Path, *, seed: int = 0, **settings: object) -> Path:
+    """Save a random checkpoint as PyLate 1 lays it out: prefixes are tokens, all else is in one config.
+
+    Queries of 16 tokens and documents of 24, 8 dimensions a token; `settings` replace those of the config.
+    """
+    import json
+
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoModel, AutoTokenizer
+
+    make_tiny_transformer(folder, seed=seed)
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder)
+    tokenizer.add_tokens(["[Q] ", "[D] "])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        weight = torch.randn(8, 32)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "1_Dense").mkdir()
+    save_file({"linear.weight": weight}, folder / "1_Dense" / "model.safetensors")
+    dense = {"in_features": 32, "out_features": 8, "bias": False}
+    modules = [("", "sentence_transformers.models.Transformer"), ("1_Dense", "pylate.models.Dense.Dense")]
+    files = {
+        "1_Dense/config.json": dense | {"activation_function": "torch.nn.modules.linear.Identity"},
+        "modules.json": [
+            {"idx": n, "name": str(n), "path": path, "type": kind} for n, (path, kind) in enumerate(modules)
+        ],
+        "sentence_bert_config.json": {"max_seq_length": 23, "do_lower_case": False},
+        "config_sentence_transformers.json": {
+            "__version__": {"sentence_transformers": "4.0.2", "transformers": "4.48.2"},
+            "prompts": {},
+            "default_prompt_name": None,
+            "similarity_fn_name": "MaxSim",
+            "query_prefix": "[Q] ",
+            "document_prefix": "[D] ",
+            "query_length": 16,
+            "document_length": 24,
+            "attend_to_expansion_tokens": False,
+            "skiplist_words": [".", ",", ":", "-"],
+            **settings,
+        },
+    }
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
+    return folder

@@ -36,7 +36,7 @@ def test_settings(tiny_model: Path) -> None:
     settings = ModelSettings.read(tiny_model)
     assert (settings.dim, settings.pooling, settings.is_normalized) == (32, "mean", False)
     assert settings.max_seq_length == 64
-    assert settings.default_prompt == ""
+    assert settings.prompts == ("", "", "")
 
 
 @pytest.mark.parametrize(

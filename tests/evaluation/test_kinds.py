@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import ir_measures
 import numpy as np
@@ -26,7 +27,7 @@ from pubvec.evaluation.results import read_result
 from pubvec.evaluation.retrieval import evaluate_retrieval, rank_blocks, rank_collection, rank_documents
 from pubvec.evaluation.sets import PairSet
 from pubvec.evaluation.tasks import find_task
-from tiny_models import TEXTS
+from tiny_models import TEXTS, make_tiny_static
 
 PAIRS = PairSet([text[:40] for text in TEXTS], [*(text[15:] for text in TEXTS[:-1]), TEXTS[0][15:]])
 """Two of them share a positive."""
@@ -234,6 +235,61 @@ def test_a_result_from_before_there_were_kinds_is_read(tiny_model, data, tmp_pat
     assert read_result(path) == replace(result, lengths={})
 
 
+def test_estimated_late_interaction_is_a_system_of_its_own(tiny_model, cross, late, data, tmp_path):
+    models, tasks = {"bi": tiny_model, "late": late}, ["pubmed-qa", "pubmed-qa-retrieval"]
+    exact = evaluate(models, tasks, data, tmp_path, FAST)
+    config = replace(FAST, muvera=True, muvera_repetitions=40, muvera_bits=6)
+    results = evaluate(models, tasks, data, tmp_path, config)
+    assert results[:2] == exact[:2], "a bi-encoder has no such setting"
+    assert [result.system for result in results] == ["bi", "bi", "late-muvera", "late-muvera"]
+    for result, other in zip(results[2:], exact[2:], strict=True):
+        assert result.identity.model == other.identity.model
+        assert result.identity.config["muvera_repetitions"] == 40
+        assert not any(name.startswith("muvera") for name in other.identity.config)
+        assert (result.dim, result.encoder) == (40 * 2**6 * 8, "MuveraScorer")
+        assert (
+            result.score_definition
+            == f"{other.score_definition}, estimated by encodings of 20,480 numbers (MUVERA)"
+        )
+        assert result.lengths == other.lengths
+    estimates, scores = (each[2].scores["positive"] for each in (results, exact))
+    assert np.corrcoef(estimates, scores)[0, 1] > 0.8
+    pearson, of_sums = (results[2].figures[name].value for name in ("Pearson", "Pearson (sum)"))
+    assert pearson == pytest.approx(of_sums, abs=1e-6), "every query has 16 vectors"
+    with pytest.raises(OutputError, match="another model, data or settings"):
+        evaluate(models, tasks, data, tmp_path, replace(config, muvera_bits=3))
+    reranked = partial(evaluate, {"cross": cross}, ["pubmed-qa"], data, tmp_path, first_stage=late)
+    assert [result.first_stage for result in reranked(config)] == ["late-muvera"]
+    with pytest.raises(OutputError, match="another model, data or settings"):
+        reranked(replace(config, muvera_bits=3))
+    with pytest.raises(ConfigError, match="n_repetitions must be at least 1"):
+        replace(config, muvera_repetitions=0)
+
+
+def test_query_expansion_is_part_of_a_result_where_it_is_set(tiny_model, late, data, tmp_path):
+    models = {"bi": tiny_model, "late": late}
+    found = {}
+    for is_on in (None, True, False):
+        config = replace(FAST, query_expansion=is_on)
+        bi, found[is_on] = evaluate(models, ["pubmed-qa"], data, tmp_path / str(is_on), config)
+        assert found[is_on].identity.config.get("query_expansion") == is_on
+        assert "query_expansion" not in bi.identity.config
+    assert found[None].score_definition == found[True].score_definition
+    assert found[True].score_definition.endswith("queries expanded to 16 tokens")
+    assert found[False].score_definition.endswith("queries not expanded")
+    assert found[None].figures == found[True].figures != found[False].figures
+
+
+def test_static_models_and_prompts_are_evaluated(data, tmp_path):
+    folder = make_tiny_static(tmp_path / "static")
+    (result,) = evaluate([folder], ["pubmed-qa"], data, tmp_path / "r", FAST)
+    assert (result.max_seq_length, result.lengths, result.dim) == (None, {"max_seq_length": None}, 16)
+    assert read_result(tmp_path / "r" / "static" / "pubmed-qa.json") == result
+    short = replace(FAST, max_seq_length=5)
+    (result,) = evaluate({"short": folder}, ["pubmed-qa"], data, tmp_path / "r", short)
+    assert result.lengths == {"max_seq_length": 5}
+
+
 def test_lengths_can_be_set(late, data, tmp_path):
     config = replace(FAST, query_length=20, max_seq_length=10)
     (result,) = evaluate({"late": late}, ["pubmed-qa"], data, tmp_path, config)
@@ -270,6 +326,23 @@ def test_a_score_that_is_not_finite_is_named(cross, late):
             next(scorer.model.parameters()).fill_(float("nan"))
         with pytest.raises(InputError, match=f"{folder.name} returned a score that is not finite"):
             evaluate_pairs(scorer, PAIRS, seeds=SEEDS, n_resamples=5)
+
+
+def test_the_verb_has_settings_of_late_interaction(late, data, tmp_path):
+    arguments = ["-q", "evaluate", str(late), "-t", "pubmed-qa", "-d", str(data), "--n-resamples", "5"]
+    for option, folder in (
+        ("--no-query-expansion", "late"),
+        ("--query-expansion", "late"),
+        ("--muvera", "late-muvera"),
+    ):
+        assert run([*arguments, "-o", str(tmp_path / option), option]) == 0
+        result = read_result(tmp_path / option / folder / "pubmed-qa.json")
+        assert result.identity.config.get("query_expansion") == {
+            "--no-query-expansion": False,
+            "--query-expansion": True,
+        }.get(option)
+        assert result.identity.config.get("muvera", False) == (option == "--muvera")
+    assert result.dim == 20 * 2**5 * 8, "vectors of 8 numbers stay as they are"
 
 
 def test_the_verb_takes_every_kind(tiny_model, cross, late, data, tmp_path, capsys):

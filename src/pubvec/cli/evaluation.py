@@ -9,7 +9,7 @@ import typer
 
 from pubvec.cli.console import console
 from pubvec.cli.options import with_config
-from pubvec.errors import ConfigError
+from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.config import EvaluateConfig
 
 Results = Annotated[Path, typer.Option("--output", "-o", help="Folder of results, one JSON file each.")]
@@ -26,18 +26,29 @@ def add_to(app: typer.Typer) -> None:
 
 @with_config(EvaluateConfig)
 def evaluate(
-    models: Annotated[list[str], typer.Argument(help="Models: names or folders.")],
+    models: Annotated[list[str] | None, typer.Argument(help="Models: names or folders.")] = None,
+    *,
     task: Annotated[list[str], typer.Option("--task", "-t", help="Task; may be repeated.")],
     data: Annotated[Path, typer.Option("--data", "-d", help="Folder of the tasks' files.")] = Path(),
     output: Results = Path("results"),
+    all_published: Annotated[
+        bool,
+        typer.Option("--all-published", help="Fetch and evaluate all systems of the published table too."),
+    ] = False,
     first_stage: Annotated[
         str | None,
         typer.Option("--first-stage", help="Model whose best documents a cross-encoder ranks anew."),
     ] = None,
+    trust_remote_code: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust-remote-code",
+            help="Model, as it is given, that may run code of its own; may be repeated.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace results of other settings.")] = False,
     as_json: AsJson = False,
     as_tsv: AsTable = False,
-    *,
     config: EvaluateConfig,
 ) -> None:
     """Evaluate models on tasks and print the table of all results in the folder.
@@ -47,10 +58,33 @@ def evaluate(
     Example: pubvec evaluate minilm small/ -t pubmed-qa -t title-abstract -d eval/ -o results/
     """
     from pubvec.evaluation.evaluate import evaluate as stage
+    from pubvec.evaluation.published import evaluate_published
 
+    if not models and not all_published:
+        raise ConfigError("evaluate needs a model, or --all-published")
+    trusted = trust_remote_code or ()
     with console().progress():
-        stage(models, task, data, output, config, first_stage=first_stage, force=force)
-    _print_table(output, as_json=as_json, as_tsv=as_tsv, published=False)
+        if not all_published:
+            stage(
+                *(models or [], task, data, output, config),
+                first_stage=first_stage,
+                trust_remote_code=trusted,
+                force=force,
+            )
+            report = None
+        else:
+            report = evaluate_published(
+                *(models or [], task, data, output, config),
+                first_stage=first_stage,
+                trust_remote_code=trusted,
+                force=force,
+            )
+    if report is None or report.results:
+        _print_table(output, as_json=as_json, as_tsv=as_tsv, published=False)
+    if report is not None:
+        if report.missing:
+            raise InputError(report.summary)
+        console().say(report.summary)
 
 
 def compare(

@@ -49,7 +49,7 @@ def with_config(config: type) -> Callable[[Verb], Verb]:
 def _option(config: type, name: str, default: Any) -> tuple[Any, Any]:
     kind = _option_type(get_type_hints(config)[name])
     flag = "--" + name.replace("_", "-")
-    names = [f"{flag}/--no-{flag[2:]}"] if kind is bool else [flag]
+    names = [f"{flag}/--no-{flag[2:]}"] if kind in (bool, bool | None) else [flag]
     help_text = field_docs(config).get(name, "")
     annotation = Annotated[kind, typer.Option(*names, help=help_text, show_default=default is not None)]  # type: ignore[valid-type]
     if isinstance(default, Mapping):

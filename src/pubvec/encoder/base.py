@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from pubvec.encoder.config import Backend, Precision
 from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.kinds import kind_of
-from pubvec.encoder.models import check_model_folder, name_of, read_json, resolve
+from pubvec.encoder.models import check_model_folder, name_of, read_json, resolve, static_part
+from pubvec.encoder.prompts import Prompts, read_prompts
 from pubvec.errors import ConfigError, InputError, require
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class Encoder(Protocol):
         """Width of an embedding."""
 
     @property
-    def max_seq_length(self) -> int:
-        """Tokens of a text that count, the special ones included; what follows is cut off."""
+    def max_seq_length(self) -> int | None:
+        """Tokens of a text that count, the special ones included; what follows is cut off. None: all count."""
 
     def encode(self, texts: Iterable[str], *, normalize: bool = True) -> FloatArray:
         """Encode `texts` (n of them), in their order.
@@ -69,10 +70,8 @@ class ModelSettings:
     is_normalized: bool
     """Whether the model itself ends with a Normalize module."""
     max_seq_length: int
-    prompts: Mapping[str, str]
-    """Prefixes by name, for models that were trained with them."""
-    default_prompt: str
-    """Prefix of every text, usually empty."""
+    prompts: Prompts
+    """Put before texts, for models that were trained with them."""
     is_lowercased: bool
     """Whether texts are lowercased before the tokenizer sees them."""
 
@@ -88,8 +87,6 @@ class ModelSettings:
         config = read_json(folder / "config.json")
         dim = _require_int(config, "hidden_size", folder / "config.json")
         pooling, is_normalized = _read_modules(folder, dim)
-        prompts = read_json(folder / "config_sentence_transformers.json", default={})
-        named: dict[str, str] = prompts.get("prompts") or {}
         limits = read_json(folder / "sentence_bert_config.json", default={})
         n_positions = count_positions(folder)
         return cls(
@@ -99,8 +96,7 @@ class ModelSettings:
             pooling=pooling,
             is_normalized=is_normalized,
             max_seq_length=min(_read_max_seq_length(folder, limits), n_positions),
-            prompts=named,
-            default_prompt=named.get(prompts.get("default_prompt_name") or "", ""),
+            prompts=read_prompts(folder),
             is_lowercased=bool(limits.get("do_lower_case", False)),
         )
 
@@ -112,6 +108,7 @@ def load(
     precision: Precision | None = None,
     max_seq_length: int | None = None,
     n_threads: int | None = None,
+    trust_remote_code: bool = False,
 ) -> TextEncoder:
     """Load an encoder.
 
@@ -122,26 +119,34 @@ def load(
         precision: of the ONNX graph. None: int8 if the folder has it, else fp32.
         max_seq_length: tokens of a text that count. None: what the model says.
         n_threads: None: every core that the process may use.
+        trust_remote_code: run code that the model brings along, on torch, with all rights that you have.
 
     Raises:
-        InputError: there is no such model, its folder misses files, or it is no bi-encoder.
+        InputError: there is no such model, its folder misses files, it is no bi-encoder, or needs code of its own.
         ConfigError: the settings exclude each other or exceed the model's.
         MissingExtraError: the backend's library is not installed.
     """
     if n_threads is not None and n_threads < 1:
         raise ConfigError(f"n_threads must be at least 1, not {n_threads}")
-    folder, name = resolve(path_or_name), name_of(path_or_name)
+    folder, name = resolve(path_or_name, with_code=trust_remote_code), name_of(path_or_name)
     found = kind_of(folder)
     if found != "bi-encoder":
         raise InputError(f"{folder} is a {found}, which has no embedding of a text: expected a bi-encoder")
     _check_max_seq_length(max_seq_length, folder)
+    read_prompts(folder)
     backend, precision = choose_backend(folder, backend, precision)
     if backend == "torch":
         for library in ("torch", "sentence_transformers"):
             require(library, extra="train")
         from pubvec.encoder.torch_encoder import TorchEncoder
 
-        return TorchEncoder.load(folder, name=name, max_seq_length=max_seq_length, n_threads=n_threads)
+        return TorchEncoder.load(
+            folder,
+            name=name,
+            max_seq_length=max_seq_length,
+            n_threads=n_threads,
+            trust_remote_code=trust_remote_code,
+        )
     from pubvec.encoder.onnx_encoder import OnnxEncoder
 
     graph, settings = folder / ONNX_FILES[precision], ModelSettings.read(folder)
@@ -163,6 +168,10 @@ def choose_backend(
         raise ConfigError(f"precision is fp32 or int8, not {precision!r}")
     if backend == "torch" and precision == "int8":
         raise ConfigError("int8 is a precision of the onnx backend: leave one of the two settings out")
+    if static_part(folder):
+        if backend == "onnx" or precision == "int8":
+            raise InputError(f"{folder} is a static model, which runs on torch alone: use backend='torch'")
+        return "torch", "fp32"
     if backend != "torch":
         for known, graph in ONNX_FILES.items():
             if precision in (None, known) and (folder / graph).is_file():
@@ -174,8 +183,14 @@ def choose_backend(
 
 
 def _check_max_seq_length(wanted: int | None, folder: Path) -> None:
+    if wanted is None:
+        return
+    if static_part(folder):
+        if wanted < 1:
+            raise ConfigError(f"max_seq_length is {wanted}: expected 1 or more")
+        return
     n_positions = count_positions(folder)
-    if wanted is not None and not 3 <= wanted <= n_positions:
+    if not 3 <= wanted <= n_positions:
         raise ConfigError(
             f"max_seq_length is {wanted}: expected 3 (two tokens are special) to {n_positions}, "
             f"the positions that {folder} has"

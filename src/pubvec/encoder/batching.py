@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -66,31 +67,31 @@ class Batcher:
 
     Args:
         tokenizer: its own truncation and padding are replaced.
-        max_seq_length: tokens of a text that count, special ones included.
+        max_seq_length: tokens of a text that count, special ones included; None: all.
         tokens_per_batch: budget of a batch, padding included; one text is a batch however long it is.
         min_tokens_per_batch: below this, a batch takes shorter texts too.
-        prompt: put before every text.
         is_lowercased: lowercase texts first.
+        has_special_tokens: put the tokenizer's own around each text.
     """
 
     def __init__(
         self,
         tokenizer: Tokenizer,
         *,
-        max_seq_length: int,
+        max_seq_length: int | None,
         tokens_per_batch: int,
         min_tokens_per_batch: int | None = None,
-        prompt: str = "",
         is_lowercased: bool = False,
+        has_special_tokens: bool = True,
     ) -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self._tokenizer = tokenizer
-        self._n_last = _count_last_special(tokenizer)
+        self._n_last = _count_last_special(tokenizer) if has_special_tokens else 0
         self._max_seq_length = max_seq_length
         self._tokens_per_batch = tokens_per_batch
         self._min_tokens_per_batch = min_tokens_per_batch or tokens_per_batch
-        self._prompt = prompt
+        self._has_special_tokens = has_special_tokens
         self._is_lowercased = is_lowercased
 
     def iter_vectors(
@@ -99,9 +100,10 @@ class Batcher:
         compute: Compute,
         dim: int,
         *,
+        prompt: str = "",
         show_truncated: bool = False,
     ) -> Iterator[FloatArray]:
-        """Compute the vectors of `texts`, in their order, a chunk at a time.
+        """Compute the vectors of `texts`, with `prompt` before each, in their order, a chunk at a time.
 
         *Shape:* (n, dim) each
 
@@ -114,7 +116,7 @@ class Batcher:
         truncated = _Truncated(self._max_seq_length, is_shown=show_truncated)
         try:
             while chunk := list(islice(stream, CHUNK_SIZE)):
-                ids = self._tokenize(chunk, truncated)
+                ids = self._tokenize(chunk, prompt, truncated)
                 truncated.n_before += len(chunk)
                 batches = list(self._iter_batches(ids))
                 if len(batches) == 1 and waiting is None and len(chunk) < CHUNK_SIZE:
@@ -132,14 +134,16 @@ class Batcher:
                 future.cancel()
         truncated.warn()
 
-    def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
-        """Token ids of `texts`, special ones included, cut at `max_seq_length`."""
-        return self._tokenize(list(_check(texts)), _Truncated(self._max_seq_length, is_shown=False))
+    def tokenize(self, texts: Iterable[str], prompt: str = "") -> list[list[int]]:
+        """Token ids of `texts` with `prompt` before each, special ones included, cut at `max_seq_length`."""
+        return self._tokenize(list(_check(texts)), prompt, _Truncated(self._max_seq_length, is_shown=False))
 
-    def _tokenize(self, texts: Sequence[str], truncated: _Truncated) -> list[list[int]]:
+    def _tokenize(self, texts: Sequence[str], prompt: str, truncated: _Truncated) -> list[list[int]]:
         """Token ids; a text with too many keeps the first, and the special ones at its end."""
-        ids = [encoding.ids for encoding in self._run_tokenizer(texts)]
+        ids = [encoding.ids for encoding in self._run_tokenizer([prompt + text for text in texts])]
         limit, n_last = self._max_seq_length, self._n_last
+        if limit is None:
+            return ids
         for number, tokens in enumerate(ids):
             if len(tokens) > limit:
                 truncated.count(number, len(tokens))
@@ -147,14 +151,13 @@ class Batcher:
         return ids
 
     def _run_tokenizer(self, texts: Sequence[str]) -> list[Encoding]:
-        prepared = [self._prompt + (text.lower() if self._is_lowercased else text) for text in texts]
+        prepared = [text.lower() if self._is_lowercased else text for text in texts]
+        encode = partial(self._tokenizer.encode_batch_fast, add_special_tokens=self._has_special_tokens)
         try:
-            return self._tokenizer.encode_batch_fast(prepared)
+            return encode(prepared)
         except (UnicodeEncodeError, TypeError):
             # A lone surrogate, which no UTF-8 has: the tokenizer sees "?" in its place.
-            return self._tokenizer.encode_batch_fast(
-                [text.encode("utf-8", "replace").decode("utf-8") for text in prepared]
-            )
+            return encode([text.encode("utf-8", "replace").decode("utf-8") for text in prepared])
 
     def _iter_batches(self, ids: Sequence[list[int]]) -> Iterator[Batch]:
         """Longest first, so that memory is at its peak, and fails if it must, at the start."""
@@ -163,8 +166,8 @@ class Batcher:
         start = 0
         while start < len(order):
             longest = int(lengths[order[start]])
-            n_most = max(1, self._tokens_per_batch // longest)
-            n_least = min(n_most, -(-self._min_tokens_per_batch // longest))
+            n_most = max(1, self._tokens_per_batch // max(1, longest))  # a static model's text may be empty
+            n_least = min(n_most, -(-self._min_tokens_per_batch // max(1, longest)))
             candidates = order[start : start + n_most]
             n_equal = int((lengths[candidates] == longest).sum())
             rows = candidates[: max(n_least, n_equal)]
@@ -178,7 +181,7 @@ class Batcher:
 class _Truncated:
     """Counts the texts that were cut, and says so once."""
 
-    def __init__(self, max_seq_length: int, *, is_shown: bool) -> None:
+    def __init__(self, max_seq_length: int | None, *, is_shown: bool) -> None:
         self._max_seq_length = max_seq_length
         self._is_shown = is_shown
         self.n_before = 0

@@ -58,13 +58,17 @@ class CrossEncoderScorer:
         max_seq_length: int | None = None,
         activation: Literal["sigmoid"] | None = None,
         n_threads: int | None = None,
+        trust_remote_code: bool = False,
     ) -> CrossEncoderScorer:
         """Load a model folder, on a GPU if there is one. `n_threads` is torch's own, for the whole process.
 
         Raises:
-            InputError: sentence-transformers cannot load the folder, or the model has several outputs.
+            InputError: the folder needs code of its own, sentence-transformers cannot load it, or the model has several
+                outputs.
         """
-        model = load_library_model(CrossEncoder, folder, n_threads=n_threads)
+        model = load_library_model(
+            CrossEncoder, folder, n_threads=n_threads, trust_remote_code=trust_remote_code
+        )
         n_tokens = max_seq_length or model.max_seq_length or count_positions(folder)
         model.max_seq_length = min(n_tokens, count_positions(folder))
         return cls(model, name=name, activation=activation)

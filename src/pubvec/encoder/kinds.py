@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pubvec.encoder.models import check_model_folder, read_json
+from pubvec.encoder.models import check_model_folder, read_json, static_part
 from pubvec.errors import InputError
 
 Kind = Literal["bi-encoder", "late interaction", "cross-encoder"]
@@ -33,6 +33,8 @@ def kind_of(folder: Path) -> Kind:
             known = ", ".join(_KIND_OF_TYPE)
             raise InputError(f"{folder} holds a {declared}: expected a model of type {known}")
         return _KIND_OF_TYPE[declared]
+    if static_part(folder):
+        return "bi-encoder"
     architectures = read_json(folder / "config.json").get("architectures") or []
     if any(str(architecture).endswith("ForSequenceClassification") for architecture in architectures):
         return "cross-encoder"

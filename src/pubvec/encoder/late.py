@@ -18,9 +18,12 @@ from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.kinds import Kind
 from pubvec.encoder.scorer import Similarity, TextPairs, check_pairs
 from pubvec.encoder.torch_encoder import load_library_model
+from pubvec.errors import InputError
 
 _DOCUMENTS_PER_BLOCK = 256
 _PAIRS_PER_BLOCK = 1024
+_QUERY_LENGTH = 32
+"""To which queries are expanded where neither the model nor the user says it, as in ColBERT."""
 _CHUNK_ELEMENTS = 16_000_000
 """Numbers in the products of tokens that exist at a time: 64 MB."""
 
@@ -33,6 +36,8 @@ class LateInteractionScorer:
         name: of the system.
         query_length: tokens of a query that count. Above the length to which the checkpoint expands queries,
             longer queries are read further and shorter ones expanded as before. None: what the model says.
+        query_expansion: whether short queries are filled up with [MASK], whose vectors are scored too; on, in a model
+            without it, to `query_length`. None: what the model says.
         document_length: tokens of a document that count. None: what the model says.
         similarity: mean or sum over the tokens of the query.
         batch_size: texts; texts of like length share a batch.
@@ -46,6 +51,7 @@ class LateInteractionScorer:
         *,
         name: str,
         query_length: int | None = None,
+        query_expansion: bool | None = None,
         document_length: int | None = None,
         similarity: Similarity = "mean",
         batch_size: int = 32,
@@ -57,6 +63,8 @@ class LateInteractionScorer:
         self._batch_size = batch_size
         if document_length is not None:
             model[0].document_length = document_length
+        if query_expansion is not None:
+            set_query_expansion(model, is_on=query_expansion)
         if query_length is not None:
             set_query_length(model, query_length)
 
@@ -67,20 +75,25 @@ class LateInteractionScorer:
         *,
         name: str,
         query_length: int | None = None,
+        query_expansion: bool | None = None,
         document_length: int | None = None,
         similarity: Similarity = "mean",
         n_threads: int | None = None,
+        trust_remote_code: bool = False,
     ) -> LateInteractionScorer:
         """Load a model folder, on a GPU if there is one. `n_threads` is torch's own, for the whole process.
 
         Raises:
-            InputError: sentence-transformers cannot load the folder.
+            InputError: the folder needs code of its own, or sentence-transformers cannot load it.
         """
-        model = load_library_model(MultiVectorEncoder, folder, n_threads=n_threads)
+        model = load_library_model(
+            MultiVectorEncoder, folder, n_threads=n_threads, trust_remote_code=trust_remote_code
+        )
         return cls(
             model,
             name=name,
             query_length=query_length,
+            query_expansion=query_expansion,
             document_length=document_length,
             similarity=similarity,
         )
@@ -88,10 +101,12 @@ class LateInteractionScorer:
     @property
     def definition(self) -> str:
         """See `Scorer.definition`."""
-        return f"{self.similarity} over query tokens of the greatest cosine (MaxSim)"
+        expansion = self.model[0].query_expansion
+        queries = f"expanded to {expansion['length']} tokens" if expansion else "not expanded"
+        return f"{self.similarity} over query tokens of the greatest cosine (MaxSim), queries {queries}"
 
     @property
-    def lengths(self) -> Mapping[str, int]:
+    def lengths(self) -> Mapping[str, int | None]:
         """See `Scorer.lengths`."""
         transformer, n_most = self.model[0], int(self.model.max_seq_length)
         expansion = transformer.query_expansion
@@ -149,6 +164,30 @@ class LateInteractionScorer:
             *columns, chunk_elements=_CHUNK_ELEMENTS, length_normalize=self.similarity == "mean"
         )
         return np.asarray(scores.cpu().numpy())
+
+
+def set_query_expansion(model: MultiVectorEncoder, *, is_on: bool) -> None:
+    """Turn query expansion on or off; off, as many tokens of a query count as before.
+
+    Raises:
+        InputError: the tokenizer has no mask to expand with.
+    """
+    transformer = model[0]
+    expansion, length = transformer.query_expansion, transformer.query_length
+    if is_on == (expansion is not None):
+        return
+    transformer.query_expansion = None
+    if not is_on:
+        transformer.query_length = length or expansion["length"]
+        return
+    try:
+        transformer.query_expansion = {
+            "strategy": "fixed",
+            "attend": False,
+            "length": length or _QUERY_LENGTH,
+        }
+    except ValueError as error:
+        raise InputError(f"queries cannot be expanded: {str(error).splitlines()[0]}") from error
 
 
 def set_query_length(model: MultiVectorEncoder, query_length: int) -> None:

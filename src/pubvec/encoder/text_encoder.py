@@ -21,6 +21,7 @@ from pubvec.encoder.forms import (
     FloatArray,
     NumberType,
 )
+from pubvec.encoder.prompts import Prompts
 from pubvec.errors import InputError
 from pubvec.progress import draw
 
@@ -40,6 +41,7 @@ class TextEncoder(ABC):
         texts: Iterable[str],
         *,
         normalize: bool = True,
+        prompt: str | None = None,
         dimensions: int | None = None,
         precision: NumberType = "float32",
         show_progress: bool = False,
@@ -50,6 +52,7 @@ class TextEncoder(ABC):
         Args:
             texts: any iterable of strings; a lone surrogate counts as "?".
             normalize: scale to unit length.
+            prompt: put before each text. None: what the model has by default.
             dimensions: leading dimensions to keep, before normalization. None: all.
             precision: of the numbers returned. `int8` rounds unit vectors to 255 levels within the ranges that the
                 export saved; `binary` gives the bit "above zero", eight dimensions in a byte.
@@ -66,6 +69,7 @@ class TextEncoder(ABC):
         stream = self.iter_encode(
             texts,
             normalize=normalize,
+            prompt=prompt,
             dimensions=dimensions,
             precision=precision,
             show_truncated=show_truncated,
@@ -87,6 +91,7 @@ class TextEncoder(ABC):
         texts: Iterable[str],
         *,
         normalize: bool = True,
+        prompt: str | None = None,
         dimensions: int | None = None,
         precision: NumberType = "float32",
         show_truncated: bool = False,
@@ -94,7 +99,11 @@ class TextEncoder(ABC):
         """The same as a stream, in constant memory: arrays of 1,024 rows, the last one shorter."""
         apply = self._applying(EmbeddingForm(normalize, dimensions, precision))
         vectors = self._batcher().iter_vectors(
-            texts, self._compute(), self.dim, show_truncated=show_truncated
+            texts,
+            self._compute(),
+            self.dim,
+            prompt=self.prompts.default if prompt is None else prompt,
+            show_truncated=show_truncated,
         )
         return map(apply, vectors)
 
@@ -114,7 +123,7 @@ class TextEncoder(ABC):
 
     def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
         """Token ids of `texts` as the model sees them: with special tokens, cut at `max_seq_length`."""
-        return self._batcher().tokenize(texts)
+        return self._batcher().tokenize(texts, self.prompts.default)
 
     def _applying(self, form: EmbeddingForm) -> Callable[[FloatArray], EmbeddingArray]:
         """What brings this model's vectors into `form`, checked."""
@@ -123,8 +132,13 @@ class TextEncoder(ABC):
 
     @property
     @abstractmethod
-    def max_seq_length(self) -> int:
-        """Tokens of a text that count, the special ones included; what follows is cut off."""
+    def max_seq_length(self) -> int | None:
+        """Tokens of a text that count, the special ones included; what follows is cut off. None: all count."""
+
+    @property
+    @abstractmethod
+    def prompts(self) -> Prompts:
+        """What the checkpoint wants before texts."""
 
     @abstractmethod
     def _batcher(self) -> Batcher: ...

@@ -9,31 +9,47 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
+from transformers import CONFIG_MAPPING
 
 import pubvec.encoder.bert_hash  # noqa: F401 known to transformers from here on
 from pubvec.encoder.batching import Batcher, Compute, IntArray
 from pubvec.encoder.forms import FloatArray
+from pubvec.encoder.prompts import Prompts
 from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder.trust import refuse_own_code
 from pubvec.errors import InputError
 
 TOKENS_PER_BATCH = 1024
 TOKENS_PER_GPU_BATCH = 65_536
 
 
-def load_library_model(kind: Callable[..., Any], folder: Path, *, n_threads: int | None = None) -> Any:
+def load_library_model(
+    kind: Callable[..., Any], folder: Path, *, n_threads: int | None = None, trust_remote_code: bool = False
+) -> Any:
     """Load a model folder as a sentence-transformers class, without pickles and without the hub.
 
     Raises:
-        InputError: the folder is not complete, or sentence-transformers cannot load it.
+        InputError: the folder is not complete, needs code of its own, or sentence-transformers cannot load it.
     """
+    if not trust_remote_code:
+        refuse_own_code(folder, CONFIG_MAPPING)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     try:
-        return kind(str(folder), local_files_only=True, model_kwargs={"use_safetensors": True})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        return kind(
+            str(folder),
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            model_kwargs={"use_safetensors": True},
+        )
+    except (
+        Exception
+    ) as error:  # safetensors' errors, and those of a model's own code, share no other base class
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"sentence-transformers cannot load {folder} ({reason})") from error
 
@@ -45,32 +61,53 @@ class TorchEncoder(TextEncoder):
         model: may be in training; `encode` puts it in evaluation mode for its own duration.
         name: of the system.
         folder: that the model was loaded from, with what was measured of it.
+        static_length: tokens of a text that count in a static model, which has no limit of its own.
     """
 
-    def __init__(self, model: SentenceTransformer, *, name: str, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        name: str,
+        folder: Path | None = None,
+        static_length: int | None = None,
+    ) -> None:
         self.name = name
         self.model = model
         self._folder = folder
+        self._is_static = isinstance(model[0], StaticEmbedding)
+        self._static_length = static_length
         self._made: tuple[object, Batcher] | None = None
         self.dim = int(model.get_embedding_dimension() or 0)
 
     @classmethod
     def load(
-        cls, folder: Path, *, name: str, max_seq_length: int | None = None, n_threads: int | None = None
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        max_seq_length: int | None = None,
+        n_threads: int | None = None,
+        trust_remote_code: bool = False,
     ) -> TorchEncoder:
         """Load a model folder, on a GPU if there is one. `n_threads` is torch's own, for the whole process.
 
         Raises:
-            InputError: the folder is not complete, or sentence-transformers cannot load it.
+            InputError: the folder is not complete, needs code of its own, or sentence-transformers cannot load it.
         """
-        model = load_library_model(SentenceTransformer, folder, n_threads=n_threads)
-        if max_seq_length is not None:
+        model = load_library_model(
+            SentenceTransformer, folder, n_threads=n_threads, trust_remote_code=trust_remote_code
+        )
+        encoder = cls(model, name=name, folder=folder, static_length=max_seq_length)
+        if max_seq_length is not None and not encoder._is_static:
             model.max_seq_length = max_seq_length
-        return cls(model, name=name, folder=folder)
+        return encoder
 
     @property
-    def max_seq_length(self) -> int:
+    def max_seq_length(self) -> int | None:
         """See `Encoder.max_seq_length`."""
+        if self._is_static:
+            return self._static_length
         return int(self.model.max_seq_length or self.model[0].config.max_position_embeddings)
 
     @property
@@ -78,21 +115,26 @@ class TorchEncoder(TextEncoder):
         """See `TextEncoder.folder`."""
         return self._folder
 
+    @property
+    def prompts(self) -> Prompts:
+        """See `TextEncoder.prompts`; of a live model, what it has now."""
+        return Prompts.among(self.model.prompts, self.model.default_prompt_name)
+
     def close(self) -> None:
         """Give the worker back; torch keeps its memory as long as the model lives."""
         self.__dict__.pop("_worker", None)
 
     def _batcher(self) -> Batcher:
         """The batcher of the last call, unless the live model has changed since."""
-        model = self.model
-        prompt = model.prompts.get(model.default_prompt_name or "", "") or ""
-        settings = (id(model.tokenizer), self.max_seq_length, model.device.type, prompt)
+        model, tokenizer = self.model, self.model.tokenizer
+        settings = (id(tokenizer), self.max_seq_length, model.device.type)
         if self._made is None or self._made[0] != settings:
+            fast = tokenizer if self._is_static else tokenizer.backend_tokenizer
             batcher = Batcher(
-                Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()),  # a copy: its settings change
+                Tokenizer.from_str(fast.to_str()),  # a copy: its settings change
                 max_seq_length=self.max_seq_length,
                 tokens_per_batch=TOKENS_PER_BATCH if model.device.type == "cpu" else TOKENS_PER_GPU_BATCH,
-                prompt=prompt,
+                has_special_tokens=not self._is_static,
             )
             self._made = (settings, batcher)
         return self._made[1]
@@ -107,6 +149,12 @@ class TorchEncoder(TextEncoder):
 
     def _forward(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
         features = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self._is_static:
+            lengths = attention_mask.sum(axis=1)
+            features = {
+                "input_ids": input_ids[attention_mask.astype(bool)],
+                "offsets": np.cumsum(lengths) - lengths,
+            }
         on_device = {name: torch.from_numpy(array).to(self.model.device) for name, array in features.items()}
         with self._evaluating(), torch.inference_mode():
             vectors: FloatArray = self.model(on_device)["sentence_embedding"].float().cpu().numpy()

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pubvec.encoder import load, resolve
 from pubvec.encoder.base import choose_backend
 from pubvec.encoder.calibration import CALIBRATION_FILE, Calibration, fit_calibration
+from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import InputError, OutputError
 from pubvec.evaluation.config import CalibrateConfig
@@ -92,7 +93,8 @@ def _read(pairs: Path, config: CalibrateConfig) -> tuple[list[str], list[str]]:
 def _score(
     encoder: TextEncoder, anchors: list[str], positives: list[str], config: CalibrateConfig
 ) -> PairScores:
-    left, right = encoder.encode(anchors), encoder.encode(positives)
+    scorer = BiEncoderScorer(encoder)
+    left, right = scorer.encode_queries(anchors), scorer.encode_documents(positives)
     columns = [np.arange(len(left)), *(draw_negatives(len(left), seed) for seed in config.seeds)]
     return PairScores.of(config.seeds, [np.einsum("ij,ij->i", left, right[column]) for column in columns])
 

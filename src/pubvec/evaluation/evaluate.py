@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,18 @@ from pubvec.files import fingerprint, json_ready, package_versions
 from pubvec.progress import track
 
 _RERANKING = ("rerank_depth", "pair_rerank_depth")
-"""Settings of a cross-encoder."""
+_MUVERA = ("muvera", "muvera_repetitions", "muvera_bits", "muvera_projection")
+_LATE = ("query_length", "query_expansion", *_MUVERA)
+_UNUSED: Mapping[Kind, Sequence[str]] = {
+    "bi-encoder": (*_LATE, *_RERANKING),
+    "late interaction": _RERANKING,
+    "cross-encoder": _LATE,
+}
+"""Settings that a kind does not have."""
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A task with its texts and the hashes of its files."""
 
     task: Task
@@ -47,6 +54,7 @@ def evaluate(
     config: EvaluateConfig | None = None,
     *,
     first_stage: ModelSource | None = None,
+    trust_remote_code: Collection[str] = (),
     force: bool = False,
 ) -> list[Result]:
     """Evaluate each model on each task and write one JSON file for each.
@@ -62,6 +70,7 @@ def evaluate(
         config: settings; None: the defaults. A setting that a kind does not have is no part of its result.
         first_stage: model whose best documents a cross-encoder ranks anew; without one, it has no ranking measures
             on pairs, and no retrieval tasks.
+        trust_remote_code: which models may run code that they bring along, written as in `models`.
         force: replace damaged results and those of other models, data or settings.
 
     Returns:
@@ -70,24 +79,23 @@ def evaluate(
     Raises:
         InputError: a file of a task is missing or damaged, or a model returned vectors that are not usable.
         ConfigError: a task or setting is not known, two models share a name, a cross-encoder has a retrieval
-            task and no first stage, or a model that is no bi-encoder has a classification task.
+            task and no first stage, a model that is no bi-encoder has a classification task, or one that is trusted is
+            not evaluated.
         OutputError: a result of the same name and other content exists, and not `force`.
     """
     config = config or EvaluateConfig()
     named = name_models(models)
-    jobs = [_read(find_task(name), Path(data)) for name in tasks]
-    if not named or not jobs:
+    jobs = read_jobs(tasks, data)
+    if not named:
         raise ConfigError("evaluate needs at least one model and one task")
-    if len({job.task.name for job in jobs}) < len(jobs):
-        raise ConfigError(f"two tasks share a name: {', '.join(job.task.name for job in jobs)}")
+    check_trusted(trust_remote_code, map(str, [*named.values(), first_stage]))
     first = None
     if first_stage is not None:
-        first = LazyModel(name_model(first_stage), first_stage, config)
+        first = _lazy(name_model(first_stage), first_stage, config, trust_remote_code)
         if first.kind == "cross-encoder":
             raise ConfigError(f"{first.name} is a cross-encoder: the first stage must rank all documents")
-    sources = [LazyModel(name, source, config) for name, source in named.items()]
-    _check_first_stage(sources, jobs, first)
-    _check_probed(sources, jobs)
+    sources = [_lazy(name, source, config, trust_remote_code) for name, source in named.items()]
+    check_possible({model.name: model.kind for model in sources}, jobs, has_first_stage=first is not None)
     evaluations = [(model, job) for model in sources for job in jobs]
     results = []
     for model, job in track(evaluations, "evaluations", len(evaluations)):
@@ -97,34 +105,65 @@ def evaluate(
     return results
 
 
-def _read(task: Task, data: Path) -> _Job:
+def check_trusted(trusted: Iterable[str], given: Iterable[str]) -> None:
+    """Check that each model that may run its own code is one of those given.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    if others := {*trusted} - {*given}:
+        raise ConfigError(f"{min(others)} is trusted to run its own code, and is none of the models given")
+
+
+def _lazy(name: str, source: ModelSource, config: EvaluateConfig, trusted: Collection[str]) -> LazyModel:
+    return LazyModel(name, source, config, trust_remote_code=str(source) in trusted)
+
+
+def read_jobs(tasks: Sequence[str], data: Path | str) -> list[Job]:
+    """The texts of each task.
+
+    Raises:
+        InputError: a file of a task is missing or damaged.
+        ConfigError: there is no task, one is not known, or two share a name.
+    """
+    jobs = [_read(find_task(name), Path(data)) for name in tasks]
+    if not jobs:
+        raise ConfigError("evaluate needs at least one model and one task")
+    if len({job.task.name for job in jobs}) < len(jobs):
+        raise ConfigError(f"two tasks share a name: {', '.join(job.task.name for job in jobs)}")
+    return jobs
+
+
+def _read(task: Task, data: Path) -> Job:
     texts = task.load(data)
-    return _Job(task, texts, {path.name: fingerprint(path) for path in task.files(data)})
+    return Job(task, texts, {path.name: fingerprint(path) for path in task.files(data)})
 
 
-def _check_first_stage(models: Sequence[LazyModel], jobs: Sequence[_Job], first: LazyModel | None) -> None:
+def check_possible(kinds: Mapping[str, Kind], jobs: Sequence[Job], *, has_first_stage: bool) -> None:
+    """Check that each model can do each task, by its kind.
+
+    Raises:
+        ConfigError: a cross-encoder has to search, or a model without embeddings of texts to classify.
+    """
     searches = [job.task.name for job in jobs if isinstance(job.texts, RetrievalSet)]
-    rerankers = [model.name for model in models if model.kind == "cross-encoder"]
-    if first is None and searches and rerankers:
+    rerankers = [name for name, kind in kinds.items() if kind == "cross-encoder"]
+    if searches and rerankers and not has_first_stage:
         raise ConfigError(
             f"{rerankers[0]} is a cross-encoder, and {searches[0]} needs a ranking of all documents: "
             "give the model that finds what it ranks anew (--first-stage MODEL)"
         )
-
-
-def _check_probed(models: Sequence[LazyModel], jobs: Sequence[_Job]) -> None:
     probes = [job.task.name for job in jobs if isinstance(job.texts, LabeledSet)]
-    others = [model for model in models if model.kind != "bi-encoder"]
+    others = [name for name, kind in kinds.items() if kind != "bi-encoder"]
     if probes and others:
         raise ConfigError(
-            f"{others[0].name} is a {others[0].kind}, and {probes[0]} needs an embedding of a text: "
+            f"{others[0]} is a {kinds[others[0]]}, and {probes[0]} needs an embedding of a text: "
             "give bi-encoders, or leave this task out"
         )
 
 
 def _evaluate_or_keep(
     model: LazyModel,
-    job: _Job,
+    job: Job,
     output: Path,
     config: EvaluateConfig,
     first: LazyModel | None,
@@ -134,7 +173,9 @@ def _evaluate_or_keep(
     first = first if model.kind == "cross-encoder" else None
     settings = json_ready({"task": job.task, **_settings(model.kind, config)})
     if first is not None:
-        settings["first_stage"] = {"system": first.name, "model": first.hash}
+        of_late = {name: value for name, value in _settings(first.kind, config).items() if name in _LATE}
+        chosen = {name: value for name, value in of_late.items() if value is not None}
+        settings["first_stage"] = {"system": first.name, "model": first.hash, **chosen}
     identity = Identity(model=model.hash, data=job.data, config=settings)
     path = result_path(output, model.name, job.task.name)
     if path.exists():
@@ -152,13 +193,13 @@ def _evaluate_or_keep(
 
 
 def _settings(kind: Kind, config: EvaluateConfig) -> dict[str, Any]:
-    """The settings that decide a result of this kind; results of older versions have no others."""
-    unused = {"bi-encoder": ("query_length", *_RERANKING), "late interaction": _RERANKING}
-    return {
-        name: value
-        for name, value in json_ready(config).items()
-        if name not in unused.get(kind, ("query_length",))
-    }
+    """The settings that decide a result of this kind; what came later counts where it is used, so that results of older
+    versions are kept.
+    """
+    unused = {*_UNUSED[kind], *(() if config.muvera else _MUVERA)}
+    if config.query_expansion is None:
+        unused.add("query_expansion")
+    return {name: value for name, value in json_ready(config).items() if name not in unused}
 
 
 def _read_kept(path: Path, *, force: bool) -> Result | None:
@@ -171,7 +212,7 @@ def _read_kept(path: Path, *, force: bool) -> Result | None:
 
 
 def _evaluate(
-    model: LazyModel, job: _Job, config: EvaluateConfig, first: LazyModel | None, identity: Identity
+    model: LazyModel, job: Job, config: EvaluateConfig, first: LazyModel | None, identity: Identity
 ) -> Result:
     started_at = time.perf_counter()
     scorer = model.scorer
@@ -184,7 +225,7 @@ def _evaluate(
         **outcome._asdict(),
         seconds=round(time.perf_counter() - started_at, 3),
         dim=scorer.dim,
-        max_seq_length=lengths.get("max_seq_length") or lengths["document_length"],
+        max_seq_length=lengths.get("max_seq_length", lengths.get("document_length")),
         encoder=type(runner).__name__,
         identity=identity,
         machine=describe_machine(),
@@ -197,7 +238,7 @@ def _evaluate(
     )
 
 
-def _measure(scorer: Scorer, job: _Job, config: EvaluateConfig, first: Scorer | None) -> Outcome:
+def _measure(scorer: Scorer, job: Job, config: EvaluateConfig, first: Scorer | None) -> Outcome:
     if isinstance(job.texts, PairSet):
         return evaluate_pairs(
             scorer,

@@ -95,7 +95,7 @@ def bench_growth(model: str, articles: str, *, output: Path) -> GrowthRecord:
         by_length = [
             _measure(folder, files["long"], _N_TOKENS // length, length)
             for length in _LENGTHS
-            if length <= window
+            if window is None or length <= window
         ]
     record = GrowthRecord(
         model=folder.name,

@@ -55,16 +55,27 @@ class LazyModel:
 
     A folder or name is loaded by the encoder room with the settings that its kind has; a loaded encoder or scorer is
     used as it is.
+
+    Args:
+        name: that its results are kept under; estimated late interaction has `-muvera` behind it.
+        source: what to load.
+        config: the settings.
+        trust_remote_code: run code that the model brings along.
     """
 
-    def __init__(self, name: str, source: ModelSource, config: EvaluateConfig) -> None:
+    def __init__(
+        self, name: str, source: ModelSource, config: EvaluateConfig, *, trust_remote_code: bool = False
+    ) -> None:
         self.name = name
         self.kind: Kind
         self._load: Callable[[], Scorer]
         if isinstance(source, str | Path):
-            folder = resolve(source)
+            folder = resolve(source, with_code=trust_remote_code)
             self.kind, self.hash = kind_of(folder), hash_folder(folder)
-            self._load = lambda: load_scorer(source, **self._options(config))
+            if config.muvera and self.kind == "late interaction":
+                self.name = f"{name}-muvera"
+            options = self._options(config)
+            self._load = lambda: load_scorer(source, trust_remote_code=trust_remote_code, **options)
         else:
             scorer = source if isinstance(source, Scorer) else BiEncoderScorer(source)
             self.kind, self.hash = scorer.kind, _hash_outputs(scorer)
@@ -84,7 +95,8 @@ class LazyModel:
         if self.kind == "bi-encoder":
             options.update(backend=config.backend, precision=config.precision)
         if self.kind == "late interaction":
-            options["query_length"] = config.query_length
+            options.update(query_length=config.query_length, query_expansion=config.query_expansion)
+            options["muvera"] = config.muvera_config() if config.muvera else None
         return options
 
 

@@ -66,8 +66,8 @@ class Result:
     figures: Mapping[str, Figure]
     scores: Mapping[str, Any]
     seconds: float
-    max_seq_length: int
-    """Tokens that count of a text, of a document of late interaction, or of a pair of a cross-encoder."""
+    max_seq_length: int | None
+    """Tokens that count of a text, of a document of late interaction, or of a pair of a cross-encoder; None: all."""
     dim: int | None
     """Width of an embedding, of a text or a token; None for a cross-encoder."""
     encoder: str
@@ -81,7 +81,7 @@ class Result:
     kind: Kind = "bi-encoder"
     score_definition: str = "cosine"
     """What the figures are computed from; one over something else has it in its name: `Pearson (logit)`."""
-    lengths: Mapping[str, int] = field(default_factory=dict)
+    lengths: Mapping[str, int | None] = field(default_factory=dict)
     """Tokens that count, by what is cut; empty in results from before there were several."""
     first_stage: str | None = None
     """The system whose best documents a cross-encoder ranked anew; None where it ranked nothing."""

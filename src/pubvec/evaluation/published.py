@@ -1,0 +1,112 @@
+"""All systems of the published table, as far as they can be had."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from pubvec.encoder.models import resolve
+from pubvec.errors import InputError, MissingExtraError
+from pubvec.evaluation.config import EvaluateConfig
+from pubvec.evaluation.evaluate import check_possible, check_trusted, evaluate, read_jobs
+from pubvec.evaluation.models import ModelSource, name_models
+from pubvec.evaluation.results import Result
+from pubvec.evaluation.systems import SYSTEMS, System, short_name_of
+
+logger = logging.getLogger(__name__)
+
+
+class PublishedReport(NamedTuple):
+    """What was evaluated, and what could not be had."""
+
+    results: list[Result]
+    missing: dict[str, str]
+    """System → reason."""
+
+    @property
+    def summary(self) -> str:
+        """One line: how many were had, and which were not."""
+        n_had, missing = len(PUBLISHED) - len(self.missing), ", ".join(self.missing)
+        return f"{n_had} of {len(PUBLISHED)} published systems evaluated" + (
+            f", not to be had: {missing}" if missing else ""
+        )
+
+
+PUBLISHED: tuple[System, ...] = tuple(system for system in SYSTEMS if system.published)
+"""Those with published figures."""
+
+
+def evaluate_published(
+    models: Sequence[ModelSource],
+    tasks: Sequence[str],
+    data: Path | str,
+    output: Path | str,
+    config: EvaluateConfig | None = None,
+    *,
+    first_stage: ModelSource | None = None,
+    trust_remote_code: Collection[str] = (),
+    force: bool = False,
+) -> PublishedReport:
+    """Evaluate `models`, and fetch and evaluate each published system; one that cannot be had is logged in a line.
+
+    Arguments and errors are those of `evaluate`, but for published systems that are missing or cannot be loaded;
+    `trust_remote_code` may have their hub names.
+    """
+    jobs = read_jobs(tasks, data)  # what is wrong with them is no system's fault
+    kinds = {system.name: system.kind for system in PUBLISHED}
+    check_possible(kinds, jobs, has_first_stage=first_stage is not None)
+    if isinstance(first_stage, str | Path):
+        resolve(first_stage, with_code=str(first_stage) in trust_remote_code)
+    own = [*map(str, models), str(first_stage)]
+    check_trusted(trust_remote_code, [*own, *(system.hub_name for system in PUBLISHED)])
+
+    def stage(sources: Mapping[str, ModelSource]) -> list[Result]:
+        given = [*map(str, sources.values()), str(first_stage)]
+        return evaluate(
+            sources,
+            tasks,
+            data,
+            output,
+            config,
+            first_stage=first_stage,
+            trust_remote_code=[name for name in trust_remote_code if name in given],
+            force=force,
+        )
+
+    def fetch_and_evaluate(system: System) -> list[Result]:
+        return stage({system.name: _find(system, with_code=system.hub_name in trust_remote_code)})
+
+    results = stage(name_models(models)) if models else []
+    missing: dict[str, str] = {}
+    for system in PUBLISHED:
+        found, reason = _try(partial(fetch_and_evaluate, system))
+        results += found
+        if reason is not None:
+            missing[system.name] = reason
+            logger.warning("%s cannot be had: %s", system.name, reason)
+    return PublishedReport(results, missing)
+
+
+def _try(stage: Callable[[], list[Result]]) -> tuple[list[Result], str | None]:
+    """Results, or why there are none."""
+    try:
+        return stage(), None
+    except (InputError, MissingExtraError) as error:
+        return [], " ".join(str(error).split())
+
+
+def _find(system: System, *, with_code: bool) -> str:
+    """The name under which `resolve` has it: that of a package with its weights, whose hash is known, else the hub's."""
+    short_name = short_name_of(system)
+    if short_name is not None:
+        try:
+            resolve(short_name)
+        except InputError as error:
+            logger.info("%s", error)
+        else:
+            return short_name
+    resolve(system.hub_name, with_code=with_code)
+    return system.hub_name
