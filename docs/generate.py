@@ -17,6 +17,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+import released
+
 ROOT = Path(__file__).parents[1]
 CLI = ROOT / "docs" / "cli.md"
 README = ROOT / "README.md"
@@ -58,7 +61,11 @@ def render_readme() -> str:
     """The README with its figures written anew."""
     text = README.read_text()
     report = read("run-small")
-    blocks = {"sentence": sentence(report), "run": run_tables(report)}
+    blocks = {
+        "sentence": released.sentence(RESULTS),
+        "models": released.table(RESULTS),
+        "run": run_tables(report),
+    }
     blocks |= {f"bench-{name}": bench_table(read(f"bench-{name}")) for name in ("parse", "pairs")}
     blocks["bench-encoder"] = encoder_summary()
     for name, block in blocks.items():
@@ -72,19 +79,12 @@ def read(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
-def sentence(report: Any) -> str:
-    minutes = sum(stage["seconds"] for stage in report["stages"]) / 60
-    return (
-        f"**From PubMed XML to an evaluated, exported and searchable embedding model in {minutes:.0f} minutes on "
-        f"{report['machine']['n_cores']} CPU cores.**\n"
-    )
-
-
 def run_tables(report: Any) -> str:
     """Stages with their seconds, and the evaluation, of the run in `results/run-small.json`."""
     from pubvec.evaluation.compare import Cell, Column, Row, Table, to_markdown
 
     stages = report["stages"]
+    minutes = sum(stage["seconds"] for stage in stages) / 60
     names = " | ".join(stage["name"] for stage in stages)
     seconds = " | ".join(f"{stage['seconds']:.0f}" for stage in stages)
     line = "---|" + "--:|" * len(stages) + "--:|"
@@ -93,7 +93,8 @@ def run_tables(report: Any) -> str:
     evaluation = to_markdown(Table(tuple(Column(**column) for column in table["columns"]), tuple(rows)))
     return (
         f"| stage | {names} | all |\n|{line}\n| seconds | {seconds} | {sum(s['seconds'] for s in stages):.0f} |\n\n"
-        f"Peak memory {report['peak_bytes'] / 1e9:.1f} GB. In percent, mean ± spread over five draws of negatives; "
+        f"{minutes:.0f} minutes on {report['machine']['n_cores']} CPU cores, peak memory "
+        f"{report['peak_bytes'] / 1e9:.1f} GB. In percent, mean ± spread over five draws of negatives; "
         f"{report['verdict']}:\n\n{evaluation}"
     )
 

@@ -22,6 +22,7 @@ VERBS = [
     "train scores",
     "train contrast",
     "train colbert",
+    "train average",
     "export",
     "calibrate",
     "encode",

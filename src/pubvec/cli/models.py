@@ -12,6 +12,7 @@ from pubvec.cli.console import console
 from pubvec.cli.corpus import AsJson, Force
 from pubvec.cli.options import with_config
 from pubvec.encoder.config import EncodeConfig
+from pubvec.encoder.released import DEFAULT_MODEL
 from pubvec.errors import ConfigError
 from pubvec.evaluation.config import CalibrateConfig
 from pubvec.export.config import ExportConfig, ExportReport
@@ -152,7 +153,9 @@ def encode(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="Bi-encoder: a name or a folder.")] = "minilm",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Bi-encoder: a name or a folder.")
+    ] = DEFAULT_MODEL,
     n_threads: Annotated[
         int | None, typer.Option(min=1, help="By default every core that the process may use.")
     ] = None,

@@ -11,6 +11,7 @@ import typer
 from pubvec.cli.console import console
 from pubvec.cli.corpus import AsJson, Force
 from pubvec.cli.options import with_config
+from pubvec.encoder.released import DEFAULT_MODEL
 from pubvec.records import Hit
 from pubvec.search.config import IndexConfig
 
@@ -25,7 +26,9 @@ def add_to(app: typer.Typer) -> None:
 def index(
     articles: Annotated[Path, typer.Argument(help="Folder made by parse.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="Bi-encoder: a name or a folder.")] = "minilm",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Bi-encoder: a name or a folder.")
+    ] = DEFAULT_MODEL,
     force: Force = False,
     as_json: AsJson = False,
     *,

@@ -13,6 +13,8 @@ RELEASED: Mapping[str, str] = {
     "pubvec-colbert": "late interaction, 22.7M parameters, 128 dimensions a token",
 }
 """Name → what it is. Not every one has been released yet."""
+DEFAULT_MODEL = "pubvec-small"
+"""What verbs encode with unless told otherwise."""
 HUB_OWNER = "pubvec"
 """Under which the hub has them."""
 _PACKAGE = Path(__file__).parents[1] / "models"
