@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pubvec.errors import InputError
 from pubvec.evaluation.measures import LOWER_IS_BETTER
+from pubvec.evaluation.models import name_model
 from pubvec.evaluation.results import Result, read_result
 from pubvec.evaluation.significance import p_value
 from pubvec.evaluation.systems import SYSTEMS, find_system
@@ -85,7 +86,7 @@ def compare(results: Path | str, *, with_published: bool = False, baseline: str 
     by_system: dict[str, dict[str, Result]] = {}
     for result in found:
         by_system.setdefault(result.system, {})[result.task] = result
-    if baseline is not None and (baseline := _system_name(baseline)) not in by_system:
+    if baseline is not None and (baseline := name_model(baseline)) not in by_system:
         raise InputError(
             f"{results} has no results of the baseline {baseline}: it has {', '.join(by_system)}"
         )
@@ -132,6 +133,12 @@ def to_json(table: Table) -> str:
     return json.dumps(asdict(table), indent=2) + "\n"
 
 
+def error_removed(value: float, base: float, measure: str) -> float | None:
+    """Share of the distance of `base` to the best value that `value` does not have; None where there is none to remove."""
+    goal = 0.0 if measure in LOWER_IS_BETTER else 1.0
+    return 1 - abs(goal - value) / abs(goal - base) if base != goal else None
+
+
 def _columns(results: list[Result]) -> tuple[Column, ...]:
     """Known tasks in their order, then others; the measures of each in the order of its result."""
     known = {name: place for place, name in enumerate(TASKS)}
@@ -158,12 +165,11 @@ def _cell(name: str, column: Column, result: Result | None, against: Mapping[str
     base = against.get(column.task)
     if base is None or base.system == name or column.measure not in base.figures:
         return cell
-    goal = 0.0 if column.measure in LOWER_IS_BETTER else 1.0
-    error, base_error = (abs(goal - value) for value in (figure.value, base.figures[column.measure].value))
+    base_value = base.figures[column.measure].value
     return replace(
         cell,
         p_value=p_value(result, base, column.measure),
-        error_removed=1 - error / base_error if base_error else None,
+        error_removed=error_removed(figure.value, base_value, column.measure),
     )
 
 
@@ -176,11 +182,6 @@ def _published(name: str, column: Column) -> float | None:
     system = find_system(name)
     figure = system.published.get(column.task) if system else None
     return figure.value if figure is not None and figure.measure == column.measure else None
-
-
-def _system_name(name: str) -> str:
-    system = find_system(name)
-    return system.name if system else name
 
 
 def _percent(cell: Cell | None) -> str:
