@@ -72,6 +72,15 @@ def test_align_uses_the_vectors_of_the_right_texts(aligned, teacher, pairs):
     assert np.dot(stored, expected / np.linalg.norm(expected)) == pytest.approx(1, abs=1e-3)
 
 
+def test_align_takes_several_folders(pairs, teacher, tiny_model, tmp_path):
+    config = AlignConfig(n_pairs=9, **SHORT)
+    other = shutil.copytree(pairs, tmp_path / "other")
+    names = {"student": str(tiny_model), "teacher": str(teacher)}
+    made = align([pairs, other], tmp_path / "aligned", **names, config=config)
+    assert made.counts["n_train_examples"] == 18
+    assert set(made.inputs) == {"pairs", "other", "aligned-vectors"}
+
+
 def test_align_by_pca_learns_too(pairs, teacher, tiny_model, tmp_path):
     config = AlignConfig(method="pca", learning_rate=1e-3, n_epochs=4, **SHORT)
     made = align(pairs, tmp_path / "pca", student=str(tiny_model), teacher=str(teacher), config=config)

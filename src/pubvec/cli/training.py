@@ -76,7 +76,7 @@ def pretrain(
 
 @with_config(AlignConfig)
 def align(
-    pairs: Pairs,
+    pairs: Annotated[list[Path], typer.Argument(help="Folders made by pairs.")],
     output: Output,
     student: Student = "minilm",
     teacher: Annotated[

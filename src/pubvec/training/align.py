@@ -8,11 +8,13 @@ PCA of the teacher and squared error, is `method="pca"`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from datasets import Dataset
 from sentence_transformers import (
@@ -25,11 +27,13 @@ from sentence_transformers.sentence_transformer.losses import EmbedDistillLoss
 from pubvec.encoder import load, resolve
 from pubvec.encoder.base import count_positions
 from pubvec.encoder.config import EncodeConfig
+from pubvec.encoder.torch_encoder import TorchEncoder
 from pubvec.encoder.vectors import encode_to_folder, read_vectors
 from pubvec.errors import InputError
 from pubvec.files import Manifest, fingerprint, read_manifest
+from pubvec.training.batches import LengthBatchSampler
 from pubvec.training.config import AlignConfig
-from pubvec.training.data import distinct_texts, read_pairs
+from pubvec.training.data import Sources, as_folders, distinct_texts, read_pairs
 from pubvec.training.loop import (
     arguments,
     model_folder,
@@ -39,6 +43,7 @@ from pubvec.training.loop import (
     save_model,
     train,
 )
+from pubvec.training.precision import halve_for_gpu
 
 FloatArray = npt.NDArray[np.float32]
 _TEXTS_PER_SHARD = 512  # a few minutes of a base model on two cores
@@ -47,7 +52,7 @@ _RIDGE = 0.1  # of the mean eigenvalue
 
 
 def align(
-    pairs: Path | str,
+    pairs: Sources,
     output: Path | str,
     *,
     student: str,
@@ -59,7 +64,7 @@ def align(
     """Train `student` to imitate `teacher` on the anchors and positives of `pairs`.
 
     Args:
-        pairs: folder made by `pubvec pairs`.
+        pairs: folder made by `pubvec pairs`, or several whose samples are put together.
         output: model folder to make.
         student: model to start from; `teacher`: model to imitate. Both a name or a folder.
         vectors: folder of the teacher's vectors, made if missing; default `OUTPUT-vectors`.
@@ -71,20 +76,21 @@ def align(
     config = config or AlignConfig()
     quiet_libraries()
     start = resolve(student)
-    table = read_pairs(pairs, config)
+    folders = as_folders(pairs)
+    table = pa.concat_tables([read_pairs(folder, config) for folder in folders])
     texts = distinct_texts(table)
     output = Path(output)
     vectors = Path(vectors) if vectors else output.with_name(output.name + "-vectors")
     with processes().main_process_first():
         if not vectors.exists():
-            encode_teacher(Path(pairs), texts, vectors, teacher=teacher, config=config)
+            encode_teacher(folders, texts, vectors, teacher=teacher, config=config)
     _check_teacher(vectors, teacher, config)
     targets, row_of = _targets(vectors, texts)
     folder = model_folder(
         output,
         command="train align",
         config={"student": student, "teacher": teacher, **vars(config)},
-        inputs=[Path(pairs), vectors],
+        inputs=[*folders, vectors],
         force=force,
     )
     with folder as out:
@@ -93,7 +99,9 @@ def align(
         dataset = _dataset(table, row_of)
         trainer = SentenceTransformerTrainer(
             model=model,
-            args=SentenceTransformerTrainingArguments(**arguments(config, out)),
+            args=SentenceTransformerTrainingArguments(
+                **arguments(config, out, batch_sampler=LengthBatchSampler)
+            ),
             train_dataset=dataset,
             loss=loss,
         )
@@ -103,15 +111,22 @@ def align(
 
 
 def encode_teacher(
-    pairs: Path, texts: list[str], vectors: Path, *, teacher: str, config: AlignConfig
+    pairs: Sequence[Path], texts: list[str], vectors: Path, *, teacher: str, config: AlignConfig
 ) -> None:
     """Compute the teacher's vectors of `texts` once, resumably, into the folder `vectors`."""
     folder = resolve(teacher)
+    encoder = load(
+        teacher,
+        max_seq_length=_window(folder, config),
+        backend="torch" if torch.accelerator.is_available() else None,
+    )
+    if isinstance(encoder, TorchEncoder):
+        halve_for_gpu(encoder.model)
     encode_to_folder(
         zip(map(text_id, texts), texts, strict=True),
-        load(teacher, max_seq_length=_window(folder, config)),
+        encoder,
         vectors,
-        inputs=[pairs, folder],
+        inputs=[*pairs, folder],
         config=EncodeConfig(texts_per_shard=_TEXTS_PER_SHARD),
         sample={name: getattr(config, name) for name in ("n_pairs", "seed")},
         command="train align",

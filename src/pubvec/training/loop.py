@@ -7,6 +7,7 @@ the main process owns the output folder, the others wait for it.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
+from pubvec.cores import count_cores
 from pubvec.encoder.base import count_positions
 from pubvec.errors import OutputError
 from pubvec.files import RECIPE, OutputFolder, atomic_path, remove, write_json
@@ -35,6 +37,7 @@ from pubvec.training.precision import (
 _CHECKPOINTS = "checkpoints"
 _COMPLETE = "complete"
 _LOSS_STATE = "loss.safetensors"
+_MAX_WORKERS = 8
 
 
 def processes() -> PartialState:
@@ -103,8 +106,20 @@ def arguments(config: TrainConfig, output: OutputFolder, **extra: Any) -> dict[s
         "disable_tqdm": True,
         "report_to": "none",
         "dataloader_drop_last": False,
+        **_tokenizing_ahead(),
         **extra,
     }
+
+
+def _tokenizing_ahead() -> dict[str, Any]:
+    """Options that let processes of their own tokenize the next batches, where a GPU would wait for them."""
+    n_cores = count_cores() // max(1, processes().num_processes)
+    if not torch.accelerator.is_available() or n_cores < 4:
+        return {}
+    os.environ["TOKENIZERS_PARALLELISM"] = (
+        "false"  # its threads do not live through a fork: "true" would hang
+    )
+    return {"dataloader_num_workers": min(_MAX_WORKERS, n_cores // 2), "dataloader_prefetch_factor": 4}
 
 
 def train(trainer: Any, config: TrainConfig, output: OutputFolder, *, what: str) -> None:

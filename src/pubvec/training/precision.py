@@ -31,6 +31,12 @@ def attention_kernel() -> dict[str, str]:
     return {} if torch.accelerator.is_available() else {"attn_implementation": "eager"}
 
 
+def halve_for_gpu(model: torch.nn.Module) -> None:
+    """Give a model that only computes and is on a GPU bfloat16 weights: half the bytes, several times the speed."""
+    if torch.cuda.is_available() and has_fast_bfloat16():
+        model.to(torch.bfloat16)
+
+
 def set_dropout(model: torch.nn.Module, probability: float | None) -> None:
     """Set every dropout of `model`; None: off. On a CPU drawing the masks takes a third of a step."""
     for module in model.modules():

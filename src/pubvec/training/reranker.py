@@ -17,6 +17,7 @@ from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 
 from pubvec.encoder import resolve
 from pubvec.files import Manifest, read_manifest
+from pubvec.training.batches import LengthBatchSampler
 from pubvec.training.config import RerankerConfig
 from pubvec.training.data import read_pairs
 from pubvec.training.loop import arguments, model_folder, open_model, quiet_libraries, save_model, train
@@ -57,7 +58,9 @@ def reranker(
         trainer = CrossEncoderTrainer(
             model=model,
             # Every parameter has a gradient; looking for unused ones breaks this model under torchrun.
-            args=CrossEncoderTrainingArguments(**arguments(config, out, ddp_find_unused_parameters=False)),
+            args=CrossEncoderTrainingArguments(
+                **arguments(config, out, batch_sampler=LengthBatchSampler, ddp_find_unused_parameters=False)
+            ),
             train_dataset=examples(table, config),
             loss=BinaryCrossEntropyLoss(model),
         )

@@ -21,6 +21,7 @@ from pubvec.progress import report
 from pubvec.training.config import ScoresConfig
 from pubvec.training.data import read_pairs
 from pubvec.training.loop import quiet_libraries
+from pubvec.training.precision import halve_for_gpu
 
 SCHEMA = pa.schema(
     {
@@ -63,6 +64,7 @@ def scores(
     )
     with folder as out:
         model = CrossEncoder(str(model_path))
+        halve_for_gpu(model)
         model.max_seq_length = min(config.max_seq_length, count_positions(model_path))
         for shard, start in enumerate(range(0, table.num_rows, config.shard_size)):
             name = f"part-{shard:05d}.parquet"
