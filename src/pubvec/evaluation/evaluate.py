@@ -83,18 +83,40 @@ def evaluate(
             not evaluated.
         OutputError: a result of the same name and other content exists, and not `force`.
     """
-    config = config or EvaluateConfig()
     named = name_models(models)
     jobs = read_jobs(tasks, data)
     if not named:
         raise ConfigError("evaluate needs at least one model and one task")
     check_trusted(trust_remote_code, map(str, [*named.values(), first_stage]))
+    return evaluate_jobs(
+        named,
+        jobs,
+        output,
+        config,
+        first_stage=first_stage,
+        trust_remote_code=trust_remote_code,
+        force=force,
+    )
+
+
+def evaluate_jobs(
+    models: Mapping[str, ModelSource],
+    jobs: Sequence[Job],
+    output: Path | str,
+    config: EvaluateConfig | None = None,
+    *,
+    first_stage: ModelSource | None = None,
+    trust_remote_code: Collection[str] = (),
+    force: bool = False,
+) -> list[Result]:
+    """`evaluate` of named models on tasks whose texts are read already; arguments and errors are its own."""
+    config = config or EvaluateConfig()
     first = None
     if first_stage is not None:
         first = _lazy(name_model(first_stage), first_stage, config, trust_remote_code)
         if first.kind == "cross-encoder":
             raise ConfigError(f"{first.name} is a cross-encoder: the first stage must rank all documents")
-    sources = [_lazy(name, source, config, trust_remote_code) for name, source in named.items()]
+    sources = [_lazy(name, source, config, trust_remote_code) for name, source in models.items()]
     check_possible({model.name: model.kind for model in sources}, jobs, has_first_stage=first is not None)
     evaluations = [(model, job) for model in sources for job in jobs]
     results = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pubvec.encoder.models import resolve
 from pubvec.errors import InputError, MissingExtraError
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import check_possible, check_trusted, evaluate, read_jobs
+from pubvec.evaluation.evaluate import check_possible, check_trusted, evaluate_jobs, read_jobs
 from pubvec.evaluation.models import ModelSource, name_models
 from pubvec.evaluation.results import Result
 from pubvec.evaluation.systems import SYSTEMS, System, short_name_of
@@ -63,18 +63,15 @@ def evaluate_published(
     own = [*map(str, models), str(first_stage)]
     check_trusted(trust_remote_code, [*own, *(system.hub_name for system in PUBLISHED)])
 
-    def stage(sources: Mapping[str, ModelSource]) -> list[Result]:
-        given = [*map(str, sources.values()), str(first_stage)]
-        return evaluate(
-            sources,
-            tasks,
-            data,
-            output,
-            config,
-            first_stage=first_stage,
-            trust_remote_code=[name for name in trust_remote_code if name in given],
-            force=force,
-        )
+    stage = partial(
+        evaluate_jobs,
+        jobs=jobs,
+        output=output,
+        config=config,
+        first_stage=first_stage,
+        trust_remote_code=trust_remote_code,
+        force=force,
+    )
 
     def fetch_and_evaluate(system: System) -> list[Result]:
         return stage({system.name: _find(system, with_code=system.hub_name in trust_remote_code)})
