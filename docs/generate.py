@@ -1,4 +1,4 @@
-"""Generate `docs/cli.md`, `results/README.md` and the figures in `README.md`: `python docs/generate.py [--check]`.
+"""Generate `docs/cli.md`, `results/README.md` and figures in other pages: `python docs/generate.py [--check]`.
 
 The command line's page comes from `--help`, tables and plots from the JSON files in `results/`. Plots are drawn
 without `--check` only: their bytes depend on the plotting library's version.
@@ -11,7 +11,9 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -25,6 +27,10 @@ CLI = ROOT / "docs" / "cli.md"
 README = ROOT / "README.md"
 RESULTS = ROOT / "results"
 BENCHES = RESULTS / "README.md"
+EVALUATION = ROOT / "docs" / "evaluation.md"
+BASELINE = "all-MiniLM-L6-v2"
+PICTURES = ("quality.png", "scores-pubvec-small-pubmed-qa.png")
+"""Of those that `pubvec compare --plots` draws."""
 
 
 def iter_verbs() -> Iterator[tuple[str, Any]]:
@@ -68,11 +74,50 @@ def render_readme() -> str:
     }
     blocks |= {f"bench-{name}": bench_table(read(f"bench-{name}")) for name in ("parse", "pairs")}
     blocks["bench-encoder"] = encoder_summary()
+    return fill(text, blocks)
+
+
+def fill(text: str, blocks: dict[str, str]) -> str:
+    """The text with each block between its marks."""
     for name, block in blocks.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
         text, n_found = re.subn(pattern, lambda m, b=block: m[1] + b + m[2], text, flags=re.DOTALL)
-        assert n_found == 1, f"README.md has {n_found} blocks {name}"
+        assert n_found == 1, f"found {n_found} blocks {name}"
     return text
+
+
+def render_evaluation() -> str:
+    """The page on evaluation with the figures of the probes."""
+    table = task_table(lambda task: task.startswith("probe-"))
+    legend = "In percent; † as in all tables: differs from all-MiniLM-L6-v2 with p < 0.05.\n"
+    return fill(EVALUATION.read_text(), {"probes": f"{table}\n{legend}"})
+
+
+def task_table(is_shown: Any) -> str:
+    """All systems that have a figure on the tasks, those of the baseline's error removed, in Markdown."""
+    from pubvec.evaluation.compare import Row, Table, compare, to_markdown
+
+    whole = compare(RESULTS, with_published=True, baseline=BASELINE)
+    places = [place for place, column in enumerate(whole.columns) if is_shown(column.task)]
+    rows = [Row(row.system, tuple(row.cells[place] for place in places)) for row in whole.rows]
+    known = tuple(row for row in rows if any(cell is not None for cell in row.cells))
+    columns = tuple(whole.columns[place] for place in places)
+    markdown = to_markdown(Table(columns, known, BASELINE))
+    return markdown.rpartition("\n\n")[0] + "\n"  # the legend stands once, above all tables
+
+
+def quality_section() -> str:
+    """A table for each task, and the pictures of the same data."""
+    from pubvec.evaluation.compare import LEGEND, compare
+
+    tasks = dict.fromkeys(column.task for column in compare(RESULTS).columns)
+    tables = "".join(
+        f"### {task}\n\n{task_table(task.__eq__)}\n" for task in tasks if not task.startswith("probe-")
+    )
+    return (
+        f"## Quality\n\n{LEGEND.format(BASELINE)} The probes are in [docs/evaluation.md](../docs/evaluation.md).\n\n{tables}"
+        "![quality against speed and size](quality.png)\n\n![scores of pubvec-small](scores-pubvec-small-pubmed-qa.png)\n\n"
+    )
 
 
 def read(name: str) -> Any:
@@ -140,7 +185,7 @@ def render_benches() -> str:
     return (
         "# Results\n\nGenerated from the JSON files beside it by `make docs`; how each figure is measured is in "
         "[docs/evaluation.md](../docs/evaluation.md). In bold: times the figure of sentence-transformers' default.\n\n"
-        f"## Encoders\n\n{encoder_section(everyone)}\n![tokens a second](bench-encoder.png)\n\n"
+        f"{quality_section()}## Encoders\n\n{encoder_section(everyone)}\n![tokens a second](bench-encoder.png)\n\n"
         "## Three of them alone\n\nNine processes wait in memory while the tenth is measured above; here two. "
         f"Single queries and small calls feel the difference.\n\n{encoder_section(few)}\n## Growth\n\n"
         f"{machine_line(grown)} int8, each line a fresh process.\n\n"
@@ -165,11 +210,15 @@ def machine_line(record: Any) -> str:
 
 
 def draw_plots() -> None:
-    from pubvec.evaluation import encoder_record, growth, plots
+    from pubvec.evaluation import encoder_record, growth, plots, result_plots
 
     encoder = encoder_record.read_record(RESULTS / "bench-encoder.json")
     plots.plot_encoder(encoder, RESULTS / "bench-encoder.png")
     plots.plot_growth(growth.read_record(RESULTS / "bench-growth.json"), RESULTS / "bench-growth.png")
+    with tempfile.TemporaryDirectory() as folder:
+        for path in result_plots.plot_results(RESULTS, folder):
+            if path.name in PICTURES:
+                shutil.copyfile(path, RESULTS / path.name)
 
 
 def bench_table(record: Any) -> str:
@@ -186,7 +235,13 @@ def bench_table(record: Any) -> str:
 
 def main() -> None:
     is_current = True
-    for page, render in ((CLI, render_cli), (README, render_readme), (BENCHES, render_benches)):
+    pages = (
+        (CLI, render_cli),
+        (README, render_readme),
+        (BENCHES, render_benches),
+        (EVALUATION, render_evaluation),
+    )
+    for page, render in pages:
         text = render()
         if "--check" not in sys.argv:
             page.write_text(text)

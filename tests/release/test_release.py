@@ -143,6 +143,26 @@ def test_an_average_keeps_the_widths_of_what_was_trained(
     assert str(tmp_path) not in (output / "pubvec.json").read_text()
 
 
+def test_a_model_that_continues_a_released_one_has_the_stages_of_both(
+    world: Path, released: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    mean = tmp_path / "mean"
+    average([str(released), str(tiny_model)], mean)
+    export(mean)
+    calibrate(mean, world / "pairs")
+    tasks, config = ["held-out-title-abstract"], EvaluateConfig(n_resamples=5)
+    evaluate({NAME: mean}, tasks, world / "pairs", tmp_path / "results", config)
+    settings = ReleaseConfig(name=NAME, attribution="Terms: Example (CC BY 4.0).")
+    options = {"results": tmp_path / "results", "stages": [released]}
+    stages = release(mean, tmp_path / "released", settings, **options).counts["stages"]
+    commands = [stage["command"] for stage in stages]
+    assert commands == ["pairs", "train contrast", "release", "train average"]
+    assert stages[2]["sha256"] in stages[3]["inputs"].values()
+    card = (tmp_path / "released" / "README.md").read_text()
+    assert "Terms: Example (CC BY 4.0)." in card
+    assert "| `pubvec release` → tiny-release |" in card
+
+
 def test_the_recipe_holds_no_path_of_this_machine(released: Path, tiny_model: Path) -> None:
     text = (released / "pubvec.json").read_text()
     assert str(tiny_model.parent) not in text
@@ -160,6 +180,11 @@ def test_the_recipe_holds_no_path_of_this_machine(released: Path, tiny_model: Pa
         ),
         ("cysticfibrosis", ["qa.parquet", "other.parquet"], "The recipe does not say whether"),
         ("held-out-title-abstract", ["dev.parquet"], "Of other articles than the training pairs"),
+        (
+            "probe-negation",
+            ["negation.tsv"],
+            "Of texts made up for pubvec, which no training has seen: probe-",
+        ),
     ],
 )
 def test_the_card_claims_only_the_screening_that_the_recipe_shows(

@@ -96,13 +96,20 @@ def compare(
         str | None,
         typer.Option("--baseline", "-b", help="System that all others are tested against."),
     ] = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Folder to draw the same data into, as PNG files.")
+    ] = None,
     as_json: AsJson = False,
     as_tsv: AsTable = False,
 ) -> None:
     """Print the results of a folder as one table, in Markdown unless asked otherwise.
 
-    Example: pubvec compare results/ --published --baseline minilm
+    Example: pubvec compare results/ --published --baseline minilm --plots plots/
     """
+    if plots is not None:
+        from pubvec.evaluation.result_plots import plot_results
+
+        plot_results(results, plots)
     _print_table(results, as_json=as_json, as_tsv=as_tsv, published=published, baseline=baseline)
 
 

@@ -16,7 +16,7 @@ from pubvec.evaluation.systems import SYSTEMS, find_system
 from pubvec.evaluation.tasks import TASKS
 
 _SIGNIFICANT = 0.05
-_LEGEND = (
+LEGEND = (
     "In percent, ± spread over draws of negatives, in parentheses what others published, then the share of {}'s error "
     "that is removed. †: differs from it with p < 0.05 (paired permutation test over queries, paired bootstrap over pairs; "
     "not corrected for the number of comparisons)."
@@ -78,10 +78,7 @@ def compare(results: Path | str, *, with_published: bool = False, baseline: str 
         InputError: the folder is missing, holds no result, or a file in it is damaged; there is no such baseline, or
             another system was measured on other data.
     """
-    results = Path(results)
-    found = [read_result(path) for path in sorted(results.glob("*/*.json"))]
-    if not found:
-        raise InputError(f"{results} holds no result SYSTEM/TASK.json: `pubvec evaluate` writes them")
+    found = read_results(results)
     columns = _columns(found)
     by_system: dict[str, dict[str, Result]] = {}
     for result in found:
@@ -97,6 +94,18 @@ def compare(results: Path | str, *, with_published: bool = False, baseline: str 
     return Table(columns, tuple(rows), baseline)
 
 
+def read_results(results: Path | str) -> list[Result]:
+    """All results of a folder, in alphabetical order.
+
+    Raises:
+        InputError: the folder is missing, holds no result, or a file in it is damaged.
+    """
+    found = [read_result(path) for path in sorted(Path(results).glob("*/*.json"))]
+    if not found:
+        raise InputError(f"{results} holds no result SYSTEM/TASK.json: `pubvec evaluate` writes them")
+    return found
+
+
 def to_markdown(table: Table) -> str:
     """The table in percent, as `value ± spread over seeds (published)`.
 
@@ -108,7 +117,7 @@ def to_markdown(table: Table) -> str:
         *([row.system, *map(_percent, row.cells)] for row in table.rows),
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return text if table.baseline is None else f"{text}\n{_LEGEND.format(table.baseline)}\n"
+    return text if table.baseline is None else f"{text}\n{LEGEND.format(table.baseline)}\n"
 
 
 def to_tsv(table: Table) -> str:

@@ -18,9 +18,10 @@ from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.evaluation.models import LazyModel, ModelSource, name_model, name_models
 from pubvec.evaluation.pairs import evaluate_pairs
+from pubvec.evaluation.probes import evaluate_triples
 from pubvec.evaluation.results import Identity, Outcome, Result, read_result, result_path
 from pubvec.evaluation.retrieval import evaluate_retrieval
-from pubvec.evaluation.sets import LabeledSet, PairSet, RatedSet, RetrievalSet, TaskTexts
+from pubvec.evaluation.sets import LabeledSet, PairSet, RatedSet, RetrievalSet, TaskTexts, TripleSet
 from pubvec.evaluation.similarity import evaluate_similarity
 from pubvec.evaluation.tasks import Task, find_task
 from pubvec.files import fingerprint, json_ready, package_versions
@@ -272,6 +273,8 @@ def _measure(scorer: Scorer, job: Job, config: EvaluateConfig, first: Scorer | N
         )
     if isinstance(job.texts, RatedSet):
         return evaluate_similarity(scorer, job.texts, n_resamples=config.n_resamples)
+    if isinstance(job.texts, TripleSet):
+        return evaluate_triples(scorer, job.texts, n_resamples=config.n_resamples)
     if isinstance(job.texts, LabeledSet):
         if not isinstance(scorer, BiEncoderScorer):
             raise ConfigError(f"{scorer.name} has no embedding of a text")

@@ -106,7 +106,10 @@ def _evaluate_cosines(
         **(measure_probabilities(scores.map(calibration.apply), n_resamples) if calibration else {}),
         **measure_ranking(run, collection, n_resamples),
     }
-    return Outcome(len(anchors), len(documents), figures, scores.as_lists(), "cosine")
+    kept = scores.as_lists()
+    if calibration is not None:
+        kept["calibration"] = {"slope": calibration.slope, "intercept": calibration.intercept}
+    return Outcome(len(anchors), len(documents), figures, kept, "cosine")
 
 
 def _evaluate_maxsim(

@@ -15,7 +15,7 @@ def plot_encoder(record: EncoderRecord, path: Path) -> None:
     """Tokens a second of every contender, for abstracts and titles."""
     names = [name for name, contender in record.contenders.items() if contender.error is None]
     names = [name for name in names if name != "model2vec"]  # on another scale: it reads no context
-    plt = _pyplot()
+    plt = open_pyplot()
     figure, axes = plt.subplots(figsize=(8, 0.5 * len(names) + 1.5))
     for offset, texts in ((-0.2, "abstracts"), (0.2, "titles")):
         work = record.texts[texts]
@@ -30,12 +30,12 @@ def plot_encoder(record: EncoderRecord, path: Path) -> None:
     axes.margins(x=0.12)
     axes.set_xlabel(f"tokens a second on {record.machine['n_cores']} cores")
     axes.legend()
-    _save(plt, figure, path)
+    save(plt, figure, path)
 
 
 def plot_growth(record: GrowthRecord, path: Path) -> None:
     """Seconds and memory against the number of texts, and milliseconds against their length."""
-    plt = _pyplot()
+    plt = open_pyplot()
     figure, (time_axes, memory_axes, length_axes) = plt.subplots(1, 3, figsize=(12, 3.6))
     numbers = [point.n_texts for point in record.by_number]
     seconds = [point.seconds for point in record.by_number]
@@ -50,15 +50,15 @@ def plot_growth(record: GrowthRecord, path: Path) -> None:
     lengths = [point.max_seq_length for point in record.by_length]
     length_axes.plot(lengths, [1000 * p.seconds / p.n_texts for p in record.by_length], "o-")
     length_axes.set(xlabel="tokens in a text", ylabel="milliseconds a text", xlim=(0, None), ylim=(0, None))
-    _save(plt, figure, path)
+    save(plt, figure, path)
 
 
-def _pyplot() -> Any:
+def open_pyplot() -> Any:
     require("matplotlib", extra="train").use("Agg")
     return require("matplotlib.pyplot", extra="train")
 
 
-def _save(plt: Any, figure: Any, path: Path) -> None:
+def save(plt: Any, figure: Any, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)

@@ -31,14 +31,15 @@ class Outcome(NamedTuple):
     """What the evaluation of one system on one set of texts yields."""
 
     n: int
-    """Queries, positive pairs, rated pairs or labeled texts."""
+    """Queries, positive pairs, rated pairs, labeled texts or triples."""
     n_documents: int
     """Documents; in classification, classes."""
     figures: Mapping[str, Figure]
     """Measure → figure."""
     scores: Mapping[str, Any]
-    """Pair tasks: `positive` and, by seed, `negative` scores of each pair; similarity: `score` and `rating` of each
-    pair; classification: `label` and `predicted` of each text; retrieval: empty."""
+    """Pair tasks: `positive` and, by seed, `negative` scores of each pair, and the `calibration` of a model that has one;
+    similarity: `score` and `rating` of each pair; classification: `label` and `predicted` of each text; probes: `right`
+    and `wrong` of each triple; retrieval: empty."""
     score_definition: str
     """What the figures are computed from."""
 

@@ -49,7 +49,16 @@ class LabeledSet:
     """Of the division into folds."""
 
 
-TaskTexts: TypeAlias = PairSet | RetrievalSet | RatedSet | LabeledSet
+@dataclass(frozen=True)
+class TripleSet:
+    """Texts with one that says the same and one that does not: `rights[i]` and `wrongs[i]` of `anchors[i]`."""
+
+    anchors: list[str]
+    rights: list[str]
+    wrongs: list[str]
+
+
+TaskTexts: TypeAlias = PairSet | RetrievalSet | RatedSet | LabeledSet | TripleSet
 
 
 def retrieval_of(

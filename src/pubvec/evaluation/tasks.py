@@ -18,6 +18,7 @@ from pubvec.evaluation.datafiles import (
     unique_ids,
 )
 from pubvec.evaluation.measures import Measure, parse_measure
+from pubvec.evaluation.probes import PROBES, ProbeTask
 from pubvec.evaluation.published_sets import find_or_fetch, find_path
 from pubvec.evaluation.retrieval_tasks import AmongArticlesTask, LiveQaTask, TextRetrievalTask
 from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of
@@ -146,6 +147,7 @@ Task = (
     | BeirTask
     | SimilarityTask
     | ClassificationTask
+    | ProbeTask
 )
 
 
@@ -247,5 +249,5 @@ TASKS: Mapping[str, Task] = {
         _TITLES,
         _AMONG_10K,
     )
-}
+} | {task.name: task for task in map(ProbeTask, PROBES)}
 """Tasks by name."""

@@ -37,7 +37,8 @@ _SETTINGS = (
     "in_batch_scale",
 )
 _LIMITS = """\
-- Trained on English titles and abstracts: other languages, lay language and full text are outside of what it has seen.
+- Trained on English texts, most of them titles and abstracts: other languages are outside of what it has seen, and the
+  language of patients is rare in it.
 - Like every embedding of its kind it is weak at negation, at numbers and doses, and at names that are rare; two texts
   that say opposite things about the same subject are near to each other.
 - A high score is no evidence that a statement is true, nor that an article is sound: retracted articles score too.
@@ -61,6 +62,8 @@ class Card:
     """System → its results on the same tasks; systems without any are left out."""
     widths: Sequence[int]
     """Widths that vectors may be cut to, the full one first."""
+    attribution: str | None = None
+    """Whose the training texts are that are not PubMed's."""
 
 
 def render(card: Card) -> str:
@@ -74,11 +77,19 @@ def render(card: Card) -> str:
         f"## Evaluation\n\n{_evaluation(card)}",
         f"## Training\n\n{_training(card)}",
         f"## Limits\n\n{_LIMITS}",
-        "## License\n\nApache-2.0, as that of the model it started from. The training texts are titles and abstracts from "
-        "PubMed, a service of the U.S. National Library of Medicine, used under NLM's terms for its data; some abstracts "
-        "are their publishers'. No text is contained in this folder. NLM does not endorse this model.\n",
+        f"## License\n\n{_license(card)}",
     ]
     return "\n".join(parts)
+
+
+def _license(card: Card) -> str:
+    others = f"{card.attribution} " if card.attribution else ""
+    return (
+        "Apache-2.0, as that of the model it started from. The training texts are titles and abstracts from PubMed, a "
+        "service of the U.S. National Library of Medicine, used under NLM's terms for its data; some abstracts are their "
+        "publishers'. "
+        f"{others}No text is contained in this folder. NLM does not endorse this model.\n"
+    )
 
 
 def _front_matter(card: Card) -> str:
@@ -126,17 +137,22 @@ def _evaluation(card: Card) -> str:
     )
 
 
+_STATES = {"held-out-": "held out", "probe-": "own"}
+"""Tasks that need no screening, by how their names begin."""
+
+
 def _leakage(card: Card) -> str:
     """Which tasks' texts the recipe kept out of training: only what the manifests of `pairs` prove is said."""
     screened = _screened([stage for stage in card.recipe if stage["command"] == "pairs"])
-    by_state: dict[str, list[str]] = {"screened": [], "held out": [], "open": []}
+    by_state: dict[str, list[str]] = {"screened": [], "held out": [], "own": [], "open": []}
     for result in card.results:
-        is_held_out = result.task.startswith("held-out-")
+        kind = next((state for start, state in _STATES.items() if result.task.startswith(start)), None)
         is_screened = set(result.identity.data) <= screened
-        by_state["held out" if is_held_out else "screened" if is_screened else "open"].append(result.task)
+        by_state[kind or ("screened" if is_screened else "open")].append(result.task)
     sentences = {
         "screened": "No training article shares a title, an abstract or twelve words in a row with the texts of",
         "held out": "Of other articles than the training pairs, drawn from the same collection:",
+        "own": "Of texts made up for pubvec, which no training has seen:",
         "open": "The recipe does not say whether training has seen the texts of",
     }
     return "".join(f"{sentences[state]} {', '.join(tasks)}.\n" for state, tasks in by_state.items() if tasks)

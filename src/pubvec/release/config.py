@@ -15,3 +15,5 @@ class ReleaseConfig:
     """Hub name of the model that training started from."""
     baselines: tuple[str, ...] = ("all-MiniLM-L6-v2", "all-mpnet-base-v2")
     """Systems of the results that stand beside it in the card."""
+    attribution: str | None = None
+    """Sentence for the card on training texts that are not PubMed's: whose, and under which license."""

@@ -84,6 +84,7 @@ def release(
             measured,
             beside,
             _widths(source, recipe),
+            config.attribution,
         )
         (out / "README.md").write_text(render(card), encoding="utf-8")
     return read_manifest(output, made_by="release")
@@ -145,10 +146,14 @@ def _read_recipe(folders: Sequence[Path]) -> list[dict[str, Any]]:
     for place, folder in enumerate(folders[:-1]):
         if not any(fingerprint(folder) in later.inputs.values() for later in manifests[place + 1 :]):
             raise InputError(f"{folder} is no input of a stage after it: give the stages in their order")
-    return [
-        {"folder": folder.name, "sha256": fingerprint(folder), **_without_places(json_ready(manifest))}
-        for folder, manifest in zip(folders, manifests, strict=True)
-    ]
+    recipe: list[dict[str, Any]] = []
+    for folder, manifest in zip(folders, manifests, strict=True):
+        stage = _without_places(json_ready(manifest))
+        if manifest.command == "release":  # a model that a later one continues: its stages are those of both
+            before = stage["counts"].pop("stages")
+            recipe += [earlier for earlier in before if earlier not in recipe]
+        recipe.append({"folder": folder.name, "sha256": fingerprint(folder), **stage})
+    return recipe
 
 
 def _without_places(manifest: Mapping[str, Any]) -> dict[str, Any]:
