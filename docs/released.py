@@ -15,6 +15,7 @@ from pubvec.evaluation.significance import p_value
 MODEL, START = "pubvec-small", "all-MiniLM-L6-v2"
 RIVALS = (START, "all-mpnet-base-v2")
 OURS = (MODEL, "pubvec-nano", "pubvec-reranker", "pubvec-colbert", "pubvec-base")
+MODELS = Path(__file__).parents[1] / "models"
 COLUMNS = (
     ("PubMed QA", Column("pubmed-qa", "Pearson")),
     ("title–abstract", Column("title-abstract", "Pearson")),
@@ -32,13 +33,16 @@ Cells = dict[Column, Cell | None]
 
 @cache
 def cells_by_system(results: Path) -> dict[str, Cells]:
-    """All that is known of each system, the measured ones and then the published rest."""
+    """All that is known of each system but ours that are not released: the measured ones, then the published rest."""
     table = compare(results, with_published=True)
+    released = {path.name for path in MODELS.iterdir()}
 
     def cells_of(row: Row) -> Cells:
         return dict(zip(table.columns, row.cells, strict=True))
 
-    return {row.system: cells_of(row) for row in table.rows}
+    return {
+        row.system: cells_of(row) for row in table.rows if row.system not in OURS or row.system in released
+    }
 
 
 def percent(value: float) -> str:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The whole family from all of PubMed, on one GPU with 80 GB or several (put `torchrun --nproc-per-node N -m` in place of
-# the first word of a train line). Not run yet: no GPU was at hand. Costs are on paper: tokens × 6 × parameters of the
-# layers at 40 % of an H100's 989 TFLOP/s in bfloat16. Models as small as these do not reach that: count on two or three
-# times as much. What each line really took stands in the manifest of its folder.
+# the first word of a train line). Not run as it stands: a GPU was at hand for six minutes of training (runs/gpu.sh), and what it did
+# a second is in LOG.md, 2026-11-27. Costs are on paper: tokens × 6 × parameters of the layers at 40 % of an H100's 989 TFLOP/s
+# in bfloat16. Models as small as these are far from that: MiniLM alone did a 25th of it (1,360 pairs/s, 170 tokens each).
 # Usage: runs/full.sh PUBMED.xml.gz...    (all files of NLM's baseline)
 set -euo pipefail
 WORK=${WORK:-work/full}
