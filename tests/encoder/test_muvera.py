@@ -159,8 +159,8 @@ def test_the_scorer_estimates_the_model_s_maxsim(late, similarity: str, monkeypa
     )
     matrix /= 16 if similarity == "mean" else 1
     np.testing.assert_allclose(scores, matrix.ravel(), rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr("pubvec.encoder.muvera._DOCUMENTS_PER_BLOCK", 4)
-    monkeypatch.setattr("pubvec.encoder.muvera._PAIRS_PER_BLOCK", 7)
+    monkeypatch.setattr("pubvec.encoder.muvera.DOCUMENTS_PER_BLOCK", 4)
+    monkeypatch.setattr("pubvec.encoder.scorer._PAIRS_PER_BLOCK", 7)
     blocks = list(scorer.iter_scores(scorer.encode_queries(TEXTS), TEXTS))
     assert [block.shape for block in blocks] == [(10, 4), (10, 4), (10, 2)]
     np.testing.assert_allclose(np.concatenate(blocks, axis=1), matrix, rtol=1e-4, atol=1e-5)

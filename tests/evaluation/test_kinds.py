@@ -53,7 +53,7 @@ def reciprocal_ranks(scores: dict[str, dict[str, float]], qrels) -> dict[str, fl
 
 @pytest.mark.parametrize("has_expansion", [True, False])
 def test_late_interaction_on_pairs(late, has_expansion, monkeypatch):
-    monkeypatch.setattr("pubvec.encoder.late._DOCUMENTS_PER_BLOCK", 4)
+    monkeypatch.setattr("pubvec.encoder.late.DOCUMENTS_PER_BLOCK", 4)
     scorer, reference = load_scorer(late), MultiVectorEncoder(str(late), device="cpu")
     if not has_expansion:
         scorer.model[0].query_expansion = reference[0].query_expansion = None
@@ -75,7 +75,7 @@ def test_late_interaction_on_pairs(late, has_expansion, monkeypatch):
 
 
 def test_late_interaction_ranks_all_positives(late, monkeypatch):
-    monkeypatch.setattr("pubvec.encoder.late._DOCUMENTS_PER_BLOCK", 4)
+    monkeypatch.setattr("pubvec.encoder.late.DOCUMENTS_PER_BLOCK", 4)
     outcome = evaluate_pairs(load_scorer(late), PAIRS, seeds=SEEDS, n_resamples=20)
     reference = MultiVectorEncoder(str(late), device="cpu")
     documents = list(dict.fromkeys(PAIRS.positives))

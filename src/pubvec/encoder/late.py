@@ -16,12 +16,10 @@ from sentence_transformers.util import maxsim, maxsim_pairwise
 
 from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.kinds import Kind
-from pubvec.encoder.scorer import Similarity, TextPairs, check_pairs
+from pubvec.encoder.scorer import DOCUMENTS_PER_BLOCK, Similarity, TextPairs, score_in_blocks
 from pubvec.encoder.torch_encoder import load_library_model
 from pubvec.errors import InputError
 
-_DOCUMENTS_PER_BLOCK = 256
-_PAIRS_PER_BLOCK = 1024
 _QUERY_LENGTH = 32
 """To which queries are expanded where neither the model nor the user says it, as in ColBERT."""
 _CHUNK_ELEMENTS = 16_000_000
@@ -133,17 +131,14 @@ class LateInteractionScorer:
 
     def score(self, pairs: TextPairs) -> FloatArray:
         """See `Scorer.score`. Within a block of pairs, a text that occurs often is encoded once."""
-        check_pairs(pairs)
-        blocks = range(0, len(pairs), _PAIRS_PER_BLOCK)
-        scores = [self._score_block(pairs[start : start + _PAIRS_PER_BLOCK]) for start in blocks]
-        return np.concatenate([np.empty(0, np.float32), *scores])
+        return score_in_blocks(pairs, self._score_block)
 
     def iter_scores(
         self, query_vectors: Sequence[torch.Tensor], documents: Sequence[str]
     ) -> Iterator[FloatArray]:
         """See `LateInteraction.iter_scores`. The vectors of 256 documents are in memory at a time."""
-        for start in range(0, len(documents), _DOCUMENTS_PER_BLOCK):
-            block = self.encode_documents(documents[start : start + _DOCUMENTS_PER_BLOCK])
+        for start in range(0, len(documents), DOCUMENTS_PER_BLOCK):
+            block = self.encode_documents(documents[start : start + DOCUMENTS_PER_BLOCK])
             scores = maxsim(
                 list(query_vectors),
                 block,

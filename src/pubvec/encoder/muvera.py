@@ -15,14 +15,11 @@ import numpy as np
 
 from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.kinds import Kind
-from pubvec.encoder.scorer import TextPairs, check_pairs, distinct
+from pubvec.encoder.scorer import DOCUMENTS_PER_BLOCK, TextPairs, distinct, score_in_blocks
 from pubvec.errors import ConfigError
 
 if TYPE_CHECKING:
     from pubvec.encoder.late import LateInteractionScorer
-
-_DOCUMENTS_PER_BLOCK = 256
-_PAIRS_PER_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -146,16 +143,13 @@ class MuveraScorer:
 
     def score(self, pairs: TextPairs) -> FloatArray:
         """See `Scorer.score`. Within a block of pairs, a text that occurs often is encoded once."""
-        check_pairs(pairs)
-        blocks = range(0, len(pairs), _PAIRS_PER_BLOCK)
-        scores = [self._score_block(pairs[start : start + _PAIRS_PER_BLOCK]) for start in blocks]
-        return np.concatenate([np.empty(0, np.float32), *scores])
+        return score_in_blocks(pairs, self._score_block)
 
     def iter_scores(self, query_vectors: Sequence[Any], documents: Sequence[str]) -> Iterator[FloatArray]:
         """See `LateInteraction.iter_scores`. The encodings of 256 documents are in memory at a time."""
         queries = self._encode_queries(query_vectors)
-        for start in range(0, len(documents), _DOCUMENTS_PER_BLOCK):
-            yield queries @ self._encode_documents(documents[start : start + _DOCUMENTS_PER_BLOCK]).T
+        for start in range(0, len(documents), DOCUMENTS_PER_BLOCK):
+            yield queries @ self._encode_documents(documents[start : start + DOCUMENTS_PER_BLOCK]).T
 
     def _score_block(self, pairs: TextPairs) -> FloatArray:
         (queries, rows), (documents, columns) = map(distinct, zip(*pairs, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 Similarity = Literal["mean", "sum"]
 TextPairs: TypeAlias = Sequence[tuple[str, str]]
 """(query, document) each."""
+
+DOCUMENTS_PER_BLOCK = 256
+"""Documents of late interaction whose tokens' vectors are in memory at a time."""
+_PAIRS_PER_BLOCK = 1024
 
 
 @runtime_checkable
@@ -237,6 +241,18 @@ def check_pairs(pairs: TextPairs) -> None:
                 f"pair {position} (counted from 0): expected two strings, found {pair!r:.60}: "
                 "write score([(query, document)])"
             )
+
+
+def score_in_blocks(pairs: TextPairs, score_block: Callable[[TextPairs], FloatArray]) -> FloatArray:
+    """Scores of `pairs`, 1,024 at a time. *Shape:* (n,), float32
+
+    Raises:
+        InputError: an element is not a pair of strings.
+    """
+    check_pairs(pairs)
+    blocks = range(0, len(pairs), _PAIRS_PER_BLOCK)
+    scores = [score_block(pairs[start : start + _PAIRS_PER_BLOCK]) for start in blocks]
+    return np.concatenate([np.empty(0, np.float32), *scores])
 
 
 def _check_length(wanted: int | None, folder: Path) -> None:

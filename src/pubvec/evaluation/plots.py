@@ -54,11 +54,17 @@ def plot_growth(record: GrowthRecord, path: Path) -> None:
 
 
 def open_pyplot() -> Any:
+    """matplotlib's pyplot, which draws into files alone.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
     require("matplotlib", extra="train").use("Agg")
     return require("matplotlib.pyplot", extra="train")
 
 
 def save(plt: Any, figure: Any, path: Path) -> None:
+    """Write a figure as PNG and close it."""
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)
