@@ -54,7 +54,7 @@ def plot_growth(record: GrowthRecord, path: Path) -> None:
 
 
 def open_pyplot() -> Any:
-    """matplotlib's pyplot, which draws into files alone.
+    """The pyplot of matplotlib, which draws into files alone.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
