@@ -99,7 +99,9 @@ def task_table(is_shown: Any) -> str:
 
     whole = compare(RESULTS, with_published=True, baseline=BASELINE)
     places = [place for place, column in enumerate(whole.columns) if is_shown(column.task)]
-    rows = [Row(row.system, tuple(row.cells[place] for place in places)) for row in whole.rows]
+    rows = [
+        Row(released.marked(row.system), tuple(row.cells[place] for place in places)) for row in whole.rows
+    ]
     known = tuple(row for row in rows if any(cell is not None for cell in row.cells))
     columns = tuple(whole.columns[place] for place in places)
     markdown = to_markdown(Table(columns, known, BASELINE))

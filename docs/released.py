@@ -35,14 +35,17 @@ Cells = dict[Column, Cell | None]
 def cells_by_system(results: Path) -> dict[str, Cells]:
     """All that is known of each system but ours that are not released: the measured ones, then the published rest."""
     table = compare(results, with_published=True)
-    released = {path.name for path in MODELS.iterdir()}
 
     def cells_of(row: Row) -> Cells:
         return dict(zip(table.columns, row.cells, strict=True))
 
-    return {
-        row.system: cells_of(row) for row in table.rows if row.system not in OURS or row.system in released
-    }
+    return {row.system: cells_of(row) for row in table.rows if row.system == marked(row.system)}
+
+
+def marked(system: str) -> str:
+    """The name of a system, and of one of ours that it is not released."""
+    is_open = system not in OURS or (MODELS / system).is_dir()
+    return system if is_open else f"{system} (not released)"
 
 
 def percent(value: float) -> str:
