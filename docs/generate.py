@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -95,9 +96,9 @@ def render_evaluation() -> str:
 
 def task_table(is_shown: Any) -> str:
     """All systems that have a figure on the tasks, those of the baseline's error removed, in Markdown."""
-    from pubvec.evaluation.compare import Row, Table, compare, to_markdown
+    from pubvec.evaluation.compare import Row, Table, to_markdown
 
-    whole = compare(RESULTS, with_published=True, baseline=BASELINE)
+    whole = tested_table()
     places = [place for place, column in enumerate(whole.columns) if is_shown(column.task)]
     rows = [
         Row(released.marked(row.system), tuple(row.cells[place] for place in places)) for row in whole.rows
@@ -108,11 +109,19 @@ def task_table(is_shown: Any) -> str:
     return markdown.rpartition("\n\n")[0] + "\n"  # the legend stands once, above all tables
 
 
+@cache
+def tested_table() -> Any:
+    """All results against the baseline, tested once."""
+    from pubvec.evaluation.compare import compare
+
+    return compare(RESULTS, with_published=True, baseline=BASELINE)
+
+
 def quality_section() -> str:
     """A table for each task, and the pictures of the same data."""
-    from pubvec.evaluation.compare import LEGEND, compare
+    from pubvec.evaluation.compare import LEGEND
 
-    tasks = dict.fromkeys(column.task for column in compare(RESULTS).columns)
+    tasks = dict.fromkeys(column.task for column in tested_table().columns)
     tables = "".join(
         f"### {task}\n\n{task_table(task.__eq__)}\n" for task in tasks if not task.startswith("probe-")
     )
