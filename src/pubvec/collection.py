@@ -10,6 +10,7 @@ them are current follows from (PMID, version, shard) alone, so nothing is rewrit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,8 +24,21 @@ from pubvec.files import read_manifest
 
 DELETED = "deleted.parquet"
 _SHARDS = "part-*.parquet"
+_NLM_NAME = re.compile(r"(?:pubmed|medline)(\d\d)n(\d{4,})\.xml(?:\.gz)?$")
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+
+def nlm_number(name: str) -> tuple[int, int] | None:
+    """Year and number in the name of one of NLM's files, `pubmed26n0001.xml.gz`; None for another name."""
+    found = _NLM_NAME.match(Path(name).name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def last_file(names: Sequence[str]) -> str | None:
+    """The last of NLM's files among `names`; None where one has a name of its own."""
+    numbered = [(number, name) for name in names if (number := nlm_number(name))]
+    return max(numbered)[1] if numbered and len(numbered) == len(names) else None
 
 
 class Collection:

@@ -95,7 +95,7 @@ class OutputFolder:
         }
         self._refuse_existing()
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.path / _LOCK)
+        self._lock = lock(self.path / _LOCK)
         started = self._read_started()
         self._seconds_before = float(started.get("seconds", 0.0))
         self._started_at = time.perf_counter()
@@ -260,6 +260,18 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def lock(path: Path) -> Any:
+    """Hold `path` until what is returned is closed, or this process ends; OutputError: another process holds it."""
+    file = path.open("w")
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise OutputError(f"another process is writing {path.parent}: wait for it, or stop it") from error
+    return file
+
+
 def _fingerprints(inputs: Sequence[Path]) -> dict[str, str]:
     """Hash of each input by its name, or by its path where two have the same name."""
     names = [path.name for path in inputs]
@@ -283,14 +295,3 @@ def _sync(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _lock(path: Path) -> Any:
-    file = path.open("w")
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise OutputError(f"another process is writing {path.parent}: wait for it, or stop it") from error
-    return file

@@ -178,7 +178,7 @@ class _Job:
         self._stage("evaluate", measure)
 
     def index(self) -> None:
-        from pubvec.search.store import index
+        from pubvec.search.index import index
 
         folder = self.folder
         self._stage(
@@ -192,9 +192,9 @@ class _Job:
 
     def report(self) -> RunReport:
         from pubvec.evaluation.compare import compare
-        from pubvec.search.store import Store
+        from pubvec.search.query import Searcher
 
-        store = Store(self.folder / "index")
+        searcher = Searcher(self.folder / "index")
         table = compare(self.folder / "results")
         graphs = sorted((self.folder / "small" / "onnx").glob("*.onnx"))
         is_better, verdict = judge(table)
@@ -204,8 +204,8 @@ class _Job:
             table=table,
             model=self.folder / "small",
             model_bytes={path.name: path.stat().st_size for path in graphs},
-            abstracts_per_s=self._speed(store.encoder),
-            searches=tuple((query, tuple(store.search(query, 5))) for query in SEARCHES),
+            abstracts_per_s=self._speed(searcher.encoder),
+            searches=tuple((query, tuple(searcher.search(query, 5))) for query in SEARCHES),
             is_better=is_better,
             verdict=verdict,
         )

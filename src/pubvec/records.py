@@ -187,22 +187,74 @@ class Pair(NamedTuple):
     pmid: int
 
 
+class Badge(NamedTuple):
+    """What a reader must know of an article before they rely on it."""
+
+    kind: str
+    """`retracted`, `retraction notice`, `expression of concern`, `erratum`, `updated`, `preprint`."""
+    pmid: int | None
+    """The article that says so, or that is spoken of."""
+
+
+class Passage(NamedTuple):
+    """The part of an abstract that answers best."""
+
+    start: int
+    end: int
+    """Characters `abstract[start:end]`."""
+    highlights: list[tuple[int, int]]
+    """Words of the query in it, as characters of the abstract."""
+
+
 class Hit(NamedTuple):
     """One search answer."""
 
-    pmid: int
+    article: Article
     score: float
-    """Cosine of query and article."""
-    title: str
-    journal: str | None
-    year: int | None
-    doi: str | None
-    abstract: str | None
+    """What hits are sorted by: a cosine, BM25, a reciprocal rank sum or a reranker's logit."""
+    cosine: float
+    """Of query and article."""
+    probability: float | None
+    """That the article is relevant, by its cosine, were ten of the index; None where the model has no calibration."""
+    badges: tuple[Badge, ...]
+    passage: Passage | None = None
+
+    @property
+    def pmid(self) -> int:
+        """The article's PMID."""
+        return self.article.pmid
+
+    @property
+    def title(self) -> str:
+        """The article's title; "" where PubMed has none."""
+        return self.article.title
+
+    @property
+    def journal(self) -> str | None:
+        """The journal as citations abbreviate it, else its title."""
+        return self.article.journal.iso_abbreviation or self.article.journal.title
+
+    @property
+    def is_retracted(self) -> bool:
+        """Whether the article has been retracted."""
+        return any(badge.kind == "retracted" for badge in self.badges)
 
     @property
     def url(self) -> str:
         """The article's page at PubMed."""
         return f"https://pubmed.ncbi.nlm.nih.gov/{self.pmid}/"
+
+    @property
+    def doi_url(self) -> str | None:
+        """Where its DOI leads."""
+        return f"https://doi.org/{self.article.doi}" if self.article.doi else None
+
+    @property
+    def pmc_url(self) -> str | None:
+        """Its full text in PubMed Central."""
+        return (
+            f"https://pmc.ncbi.nlm.nih.gov/articles/{self.article.pmc_id}/" if self.article.pmc_id else None
+        )
 
 
 def article_text(title: str, abstract: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Records ↔ Arrow tables: the schema of a `NamedTuple` class, and rows there and back."""
+"""Records ↔ Arrow tables and JSON: the schema of a `NamedTuple` class, and rows there and back."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ def rows_of(record: type, table: pa.Table) -> list[Any]:
     hints = get_type_hints(record)
     columns = [_column_values(table.column(name).to_pylist(), hint) for name, hint in hints.items()]
     return [record(*row) for row in zip(*columns, strict=True)]
+
+
+def dict_of(record: Any) -> Any:
+    """A record as JSON holds it: nested records as dictionaries, dates as ISO 8601."""
+    if hasattr(record, "_fields"):
+        return {name: dict_of(value) for name, value in zip(record._fields, record, strict=True)}
+    if isinstance(record, list):
+        return [dict_of(item) for item in record]
+    return record.isoformat() if isinstance(record, datetime.date) else record
+
+
+def record_of(record: type, fields: Mapping[str, Any]) -> Any:
+    """The instance of `record` that `dict_of` made `fields` of."""
+    return _revive(fields, record)
 
 
 def _array_of(values: list[Any], kind: pa.DataType) -> pa.Array:
@@ -91,9 +105,10 @@ def _column_values(values: list[Any], hint: Any) -> list[Any]:
 
 
 def _revive(value: Any, hint: Any) -> Any:
-    """Turn Arrow's dictionaries back into the records that `hint` names."""
+    """Turn dictionaries back into the records that `hint` names, and ISO dates into dates."""
     if value is None or _record_inside(hint) is None:
-        return value
+        is_date = isinstance(value, str) and _strip_none(hint) is datetime.date
+        return datetime.date.fromisoformat(value) if is_date else value
     if get_origin(hint) is list:
         (item,) = get_args(hint)
         return [_revive(element, item) for element in value]

@@ -35,7 +35,7 @@ def make_citation(pmid: int) -> str:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everything that the examples name: XML files, evaluation sets, models in the cache."""
     folder = tmp_path_factory.mktemp("world")
-    for number in (1, 2):
+    for number in (1, 2, 3):
         citations = [make_citation(1000 * number + i) for i in range(150)]
         write_xml(folder / f"pubmed26n000{number}.xml.gz", citations)
     make_tiny_bert(folder / "cache" / "minilm", seed=2)

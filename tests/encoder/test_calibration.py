@@ -81,3 +81,11 @@ def test_similarity_is_cosine_or_its_probability(tiny_model, tmp_path):
     np.testing.assert_allclose(cosines, vectors[:2] @ vectors[2:].T, atol=1e-6)
     found = model.similarity(TEXTS[:2], TEXTS[2:5], calibrated=True)
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-(12 * cosines - 4))), atol=1e-6)
+
+
+def test_the_prior_shifts_the_probability_as_bayes_says():
+    curve = Calibration(slope=3.0, intercept=-1.0)
+    cosines = np.linspace(-1, 1, 21)
+    even = curve.apply(cosines).astype(np.float64)
+    rare = curve.apply(cosines, prior=0.01)
+    np.testing.assert_allclose(rare, even * 0.01 / (even * 0.01 + (1 - even) * 0.99), rtol=1e-5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -114,10 +114,12 @@ def compare(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="Benchmark: parse, pairs, encoder, growth or import.")],
+    name: Annotated[str, typer.Argument(help="Benchmark: parse, pairs, encoder, growth, search or import.")],
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(help="parse: FILE. pairs: ARTICLES EXCLUDE. encoder and growth: MODEL ARTICLES."),
+        typer.Argument(
+            help="parse: FILE. pairs: ARTICLES EXCLUDE. encoder and growth: MODEL ARTICLES. search: INDEX."
+        ),
     ] = None,
     output: Results = Path("results"),
     rounds: Annotated[int, typer.Option("--rounds", "-n", min=1, help="Runs of each command.")] = 5,
@@ -128,17 +130,24 @@ def bench(
     contenders: Annotated[
         list[str] | None, typer.Option("--contender", help="Of `encoder`; may be repeated; by default all.")
     ] = None,
+    sizes: Annotated[
+        list[int] | None,
+        typer.Option("--size", min=1, help="Of `search`: articles of a copy to search too; may be repeated."),
+    ] = None,
 ) -> None:
     """Measure speed and memory of whole processes, ours and others' in turn, into bench-NAME.json.
 
     Example: pubvec bench parse pubmed26n0001.xml.gz -o results/ -n 1
     """
     from pubvec.evaluation.bench import bench as stage
+    from pubvec.search_bench.bench import bench_search
 
     with console().progress():
-        table = stage(
-            name, *(inputs or []), output=output, n_rounds=rounds, python=python, contenders=contenders or ()
-        )
+        if name == "search":
+            table = bench_search(inputs or [], sizes or [], output=output)
+        else:
+            options: dict[str, Any] = {"n_rounds": rounds, "python": python, "contenders": contenders or ()}
+            table = stage(name, *(inputs or []), output=output, **options)
     print(table, end="")
 
 

@@ -1,78 +1,197 @@
-"""`index` and `search`."""
+"""`search` and `alert`."""
 
 from __future__ import annotations
 
-import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from pubvec.cli.console import console
-from pubvec.cli.corpus import AsJson, Force
+from pubvec.cli.index import IndexFolder
 from pubvec.cli.options import with_config
-from pubvec.encoder.released import DEFAULT_MODEL
+from pubvec.errors import ConfigError
+from pubvec.files import atomic_path
 from pubvec.records import Hit
-from pubvec.search.config import IndexConfig
+from pubvec.search.filters import Filters
+
+if TYPE_CHECKING:
+    from pubvec.search.query import Searcher
+
+TEXT = "text"
+Number = Annotated[
+    int, typer.Option("--number", "-n", min=1, help="Most hits to show; there is no upper limit.")
+]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Encoder of the query.", show_default="the index's")
+]
+RankingName = Annotated[str, typer.Option("--ranking", help="hybrid, dense or lexical.")]
+MeshTreeFile = Annotated[
+    Path | None,
+    typer.Option("--mesh-tree", help="NLM's mtrees or descriptor file: headings take in those below."),
+]
+Reranker = Annotated[
+    str | None,
+    typer.Option("--rerank", help="Cross-encoder or late-interaction model that sorts the best anew."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
-    app.command()(index)
     app.command()(search)
+    app.command()(alert)
 
 
-@with_config(IndexConfig)
-def index(
-    articles: Annotated[Path, typer.Argument(help="Folder made by parse.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Bi-encoder: a name or a folder.")
-    ] = DEFAULT_MODEL,
-    force: Force = False,
-    as_json: AsJson = False,
-    *,
-    config: IndexConfig,
-) -> None:
-    """Encode articles/ and store them for search.
-
-    Example: pubvec index articles/ -m small/ -o index/
-    """
-    from pubvec.search.store import index as stage
-
-    with console().progress():
-        manifest = stage(articles, model, output, config=config, force=force)
-    console().say_done(f"{output}", manifest, as_json=as_json)
-
-
+@with_config(Filters)
 def search(
-    index: Annotated[Path, typer.Argument(help="Folder made by index.")],
-    query: Annotated[str, typer.Argument(help="A question or a few words.")],
-    n: Annotated[int, typer.Option("--number", "-n", min=1, help="Most hits to show.")] = 10,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Encoder of the query.", show_default="the index's")
+    index: IndexFolder,
+    query: Annotated[str | None, typer.Argument(help="A question or a few words, with conditions.")] = None,
+    like: Annotated[
+        int | None, typer.Option("--like", help="PMID: articles near to it, instead of a query.")
     ] = None,
+    n: Number = 10,
+    ranking: RankingName = "hybrid",
+    rerank: Reranker = None,
+    n_reranked: Annotated[int, typer.Option(min=1, help="Best hits that --rerank sorts.")] = 50,
+    mesh_tree: MeshTreeFile = None,
+    as_of: Annotated[int | None, typer.Option("--as-of", help="An older version of the index.")] = None,
+    model: Model = None,
+    form: Annotated[
+        str, typer.Option("--format", "-f", help="text, ris, bibtex, csv, jsonl or pmids.")
+    ] = TEXT,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit and line.")] = False,
+    *,
+    config: Filters,
 ) -> None:
-    """Find the articles nearest to a question, best first.
+    """Find the articles that answer a question, best first.
 
-    Example: pubvec search index/ "does aspirin prevent stroke" -n 5
+    Beside plain words a query may hold what PubMed knows: "an exact phrase", AND, OR, NOT and parentheses, and fields:
+    [ti] [ab] [tiab] [au] [mh] [majr] [ta] [dp] [pt] [la]. Plain words rank and exclude nothing; the rest must match.
+
+    Example: pubvec search index/ "does aspirin prevent stroke" --year 1990.. -n 5
     """
-    from pubvec.search.query import search as ask
+    if (query is None) == (like is None):
+        raise ConfigError("give a query, or --like PMID")
+    searcher = open_searcher(index, model, as_of=as_of, mesh_tree=mesh_tree, reranker=rerank)
+    if like is not None:
+        hits = searcher.like(like, n, filters=config)
+    else:
+        hits = searcher.search(
+            query or "",
+            n,
+            ranking=ranking,  # type: ignore[arg-type]  # checked there
+            filters=config,
+            n_reranked=n_reranked,
+            with_passages=form == TEXT and not as_json,
+        )
+    with opened(output) as file:
+        write(hits, "jsonl" if as_json else form, file)
 
-    for rank, hit in enumerate(ask(index, query, n=n, model=model), start=1):
-        print(json.dumps(hit_fields(hit), ensure_ascii=False) if as_json else describe_hit(rank, hit))
+
+@with_config(Filters)
+def alert(
+    index: IndexFolder,
+    query: Annotated[str, typer.Argument(help="As for search.")],
+    since: Annotated[int, typer.Option("--since", min=0, help="Version of the index that was seen last.")],
+    n: Number = 100,
+    ranking: RankingName = "hybrid",
+    min_probability: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Leave out hits below this calibrated score.")
+    ] = None,
+    mesh_tree: MeshTreeFile = None,
+    model: Model = None,
+    form: Annotated[
+        str, typer.Option("--format", "-f", help="text, rss, ris, bibtex, csv, jsonl or pmids.")
+    ] = TEXT,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
+    *,
+    config: Filters,
+) -> None:
+    """Tell what has come into the index since a version, for a saved query. `pubvec info` lists the versions.
+
+    Example: pubvec alert index/ "aspirin AND stroke" --since 1 --format rss
+    """
+    from pubvec.search.alert import as_rss, find_new
+
+    searcher = open_searcher(index, model, mesh_tree=mesh_tree)
+    hits = find_new(
+        searcher,
+        query,
+        since,
+        n,
+        ranking=ranking,  # type: ignore[arg-type]  # checked there
+        min_probability=min_probability,
+        filters=config,
+    )
+    with opened(output) as file:
+        if form == "rss":
+            file.write(as_rss(query, hits))
+        else:
+            write(hits, form, file)
+    console().say(f"{len(hits)} new since version {since}; the index is at version {searcher.version.number}")
 
 
-def hit_fields(hit: Hit) -> dict[str, object]:
-    """A hit as JSON shows it."""
-    return {**hit._asdict(), "score": round(hit.score, 6), "url": hit.url}
+def open_searcher(
+    index: Path,
+    model: str | None,
+    *,
+    as_of: int | None = None,
+    mesh_tree: Path | None = None,
+    reranker: str | None = None,
+) -> Searcher:
+    """An index open for the verbs that search it."""
+    from pubvec.search.mesh import MeshTree
+    from pubvec.search.query import Searcher
+
+    mesh = None if mesh_tree is None else MeshTree.read(mesh_tree)
+    return Searcher(index, model, as_of=as_of, mesh=mesh, reranker=reranker)
+
+
+@contextmanager
+def opened(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that is there only if all of it is."""
+    if output is None:
+        yield sys.stdout
+        return
+    with atomic_path(output) as path, path.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def write(hits: Sequence[Hit], form: str, file: TextIO) -> None:
+    """Write `hits` for reading, or in one of the forms of `citations`."""
+    if form != TEXT:
+        from pubvec.search.citations import write_hits
+
+        write_hits(hits, file, form)
+        return
+    for rank, hit in enumerate(hits, start=1):
+        print(describe_hit(rank, hit), file=file)
 
 
 def describe_hit(rank: int, hit: Hit) -> str:
-    """A hit in three lines: title, source, link."""
-    source = ", ".join(str(part) for part in (hit.journal, hit.year) if part)
-    lines = [f"{rank:>3}. {hit.score:.3f}  {hit.title or '[title not available]'}"]
-    if source:
-        lines.append(f"            {source}")
-    return "\n".join([*lines, f"            {hit.url}"])
+    """A hit in a few lines: title, source, what a reader must know of it, best passage, links."""
+    article = hit.article
+    types = [term.name for term in article.publication_types if term.name != "Journal Article"]
+    source = ", ".join(str(part) for part in (hit.journal, article.year, *types) if part)
+    probability = "" if hit.probability is None else f"  p {hit.probability:.2f}"
+    badges = "  ".join(
+        f"[{badge.kind.upper()}{f': PMID {badge.pmid}' if badge.pmid else ''}]" for badge in hit.badges
+    )
+    links = "  ".join(link for link in (hit.url, hit.doi_url, hit.pmc_url) if link)
+    passage = f"“{_marked(hit)}”" if hit.passage else ""
+    head = f"{rank:>3}. {hit.cosine:.3f}{probability}  {hit.title or '[title not available]'}"
+    return "\n".join([head, *(f"     {line}" for line in (source, badges, passage, links) if line)])
+
+
+def _marked(hit: Hit) -> str:
+    """The best passage, words of the query in it *starred*."""
+    assert hit.passage is not None
+    abstract, parts, done = hit.article.abstract or "", [], hit.passage.start
+    for start, end in hit.passage.highlights:
+        parts += [abstract[done:start], "*", abstract[start:end], "*"]
+        done = end
+    return "".join([*parts, abstract[done : hit.passage.end]])

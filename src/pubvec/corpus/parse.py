@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from pubvec.collection import DELETED, nlm_number
 from pubvec.cores import count_cores
 from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.inflate import STDIN, check_file
@@ -20,8 +20,6 @@ from pubvec.progress import report
 from pubvec.records import DeletedCitation
 from pubvec.tables import table_of
 
-DELETED = "deleted.parquet"
-_NLM_NAME = re.compile(r"(?:pubmed|medline)(\d\d)n(\d{4,})\.xml(?:\.gz)?$")
 _logger = logging.getLogger(__name__)
 
 
@@ -76,11 +74,10 @@ def order_files(files: Sequence[Path | str]) -> list[str]:
         if name in first_of:
             raise InputError(f"{first_of[name]} and {source} have the same name: give each file once")
         first_of[name] = source
-    names = [_NLM_NAME.match(Path(source).name) for source in sources]
-    keys = [(int(name[1]), int(name[2])) for name in names if name]
-    if len(keys) < len(sources):
+    numbers = [number for source in sources if (number := nlm_number(source))]
+    if len(numbers) < len(sources):
         return sources
-    return [source for _, source in sorted(zip(keys, sources, strict=True))]
+    return [source for _, source in sorted(zip(numbers, sources, strict=True))]
 
 
 def _write_shards(sources: Sequence[str], folder: OutputFolder, config: ParseConfig) -> None:

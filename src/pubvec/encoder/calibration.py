@@ -25,8 +25,8 @@ _TOLERANCE = 1e-9
 class Calibration:
     """The probability that two texts belong together: 1 / (1 + exp(-(slope · cosine + intercept))).
 
-    It holds where one pair in two does, as among the pairs that it was fitted on; among search hits the order is right,
-    and the level is not that of a collection in which next to nothing is relevant.
+    So it is where one pair in two does, as among the pairs that it was fitted on. Where fewer do, as among the articles that
+    a search ranks, `apply` takes the share of those that do as `prior`.
     """
 
     slope: float
@@ -34,12 +34,22 @@ class Calibration:
     made_from: Mapping[str, Any] = field(default_factory=dict)
     """The pairs, their number and hash, and the encoder."""
 
-    def apply(self, cosines: FloatArray) -> FloatArray:
-        """*Shape:* any; probabilities of the same shape, float32"""
-        logits = self.slope * np.asarray(cosines, dtype=np.float64) + self.intercept
+    def apply(self, cosines: FloatArray, *, prior: float = 0.5) -> FloatArray:
+        """*Shape:* any; probabilities of the same shape, float32
+
+        Args:
+            cosines: of pairs.
+            prior: share of such pairs that belong together, between 0 and 1.
+        """
+        logits = (
+            self.slope * np.asarray(cosines, dtype=np.float64) + self.intercept + np.log(prior / (1 - prior))
+        )
         # exp of the negative magnitude never overflows.
         small = np.exp(-np.abs(logits))
-        return np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
+        probabilities: FloatArray = np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(
+            np.float32
+        )
+        return probabilities
 
     @property
     def threshold(self) -> float:

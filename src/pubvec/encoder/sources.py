@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pubvec.collection import Collection
 from pubvec.errors import InputError
+from pubvec.records import article_text
 
 Id = int | str
 IdAndText = tuple[Id, str]
@@ -45,7 +46,7 @@ def _iter_articles(folder: Path) -> Iterator[IdAndText]:
     for table in Collection(folder).iter_tables(["pmid", "title", "abstract"]):
         columns = (table[name].to_pylist() for name in ("pmid", "title", "abstract"))
         for pmid, title, abstract in zip(*columns, strict=True):
-            yield pmid, f"{title} {abstract or ''}".strip()
+            yield pmid, article_text(title, abstract)
 
 
 def _iter_lines(path: Path) -> Iterator[IdAndText]:

@@ -1,0 +1,127 @@
+"""`index`, `update`, `info`, `verify` and `compact`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pubvec.cli.console import console
+from pubvec.cli.corpus import AsJson, Force
+from pubvec.cli.options import with_config
+from pubvec.corpus.config import ParseConfig
+from pubvec.encoder.released import DEFAULT_MODEL
+from pubvec.search.config import IndexConfig
+
+IndexFolder = Annotated[Path, typer.Argument(help="Folder made by index.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verbs of this module."""
+    for verb in (index, update, info, verify, compact):
+        app.command()(verb)
+
+
+@with_config(IndexConfig)
+def index(
+    articles: Annotated[Path, typer.Argument(help="Folder made by parse.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Bi-encoder: a name or a folder.")
+    ] = DEFAULT_MODEL,
+    vectors: Annotated[
+        Path | None,
+        typer.Option("--vectors", help="Of the same articles by the same model, made by encode."),
+    ] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+    *,
+    config: IndexConfig,
+) -> None:
+    """Encode articles/ and make them searchable.
+
+    Example: pubvec index articles/ -m small/ -o index/
+    """
+    from pubvec.search.index import index as stage
+
+    with console().progress():
+        manifest = stage(articles, model, output, vectors=vectors, config=config, force=force)
+    console().say_done(f"{output}", manifest, as_json=as_json)
+
+
+@with_config(ParseConfig)
+def update(
+    index: IndexFolder,
+    files: Annotated[list[str], typer.Argument(help="PubMed XML files, in NLM's order or by NLM's names.")],
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="They are a whole new baseline: what it lacks goes.")
+    ] = False,
+    allow_gaps: Annotated[
+        bool, typer.Option("--allow-gaps", help="Take files whose numbers do not follow those in the index.")
+    ] = False,
+    as_json: AsJson = False,
+    *,
+    config: ParseConfig,
+) -> None:
+    """Apply NLM's next files as a new version: new, revised and deleted citations, and retractions.
+
+    Only articles whose title or abstract changed are encoded. Searches that run keep the version that they opened.
+
+    Example: pubvec update index/ pubmed26n0003.xml.gz
+    """
+    from pubvec.follow import follow
+
+    with console().progress():
+        version = follow(index, files, config=config, is_baseline=baseline, allow_gaps=allow_gaps)
+    console().say_done(f"{index}, version {version.number}", version.manifest, as_json=as_json)
+
+
+def info(index: IndexFolder, as_json: AsJson = False) -> None:
+    """Tell what an index holds: articles, model, the last file and day of PubMed, versions.
+
+    Example: pubvec info index/
+    """
+    from pubvec.search.check import info as read_info
+
+    found = read_info(index)
+    if as_json:
+        versions = [version._asdict() for version in found.versions]
+        print(json.dumps({**found._asdict(), "versions": versions}, indent=2))
+        return
+    through = " of ".join(part for part in (found.data_through_date, found.data_through_file) if part)
+    print(f"{found.n_articles:,} articles, data through {through or 'an unknown day'}")
+    print(f"model {found.model}, {found.dim} dimensions; {found.n_bytes / 1e6:,.0f} MB on disk")
+    for version in found.versions:
+        print(
+            f"version {version.version} ({version.command}): {version.n_articles:,} articles, "
+            f"{version.n_encoded:,} encoded in {version.seconds:,.1f} s"
+        )
+
+
+def verify(index: IndexFolder) -> None:
+    """Check every byte of every version, and that rows, vectors and full text hold the same articles.
+
+    Example: pubvec verify index/
+    """
+    from pubvec.search.check import verify as check
+
+    n_versions = check(index)
+    console().say(f"{index}: {n_versions} {'version is' if n_versions == 1 else 'versions are'} whole")
+
+
+def compact(
+    index: IndexFolder,
+    keep: Annotated[int, typer.Option(min=1, help="Versions to keep, the new one among them.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Write the articles that are left as one segment, and drop old versions.
+
+    Example: pubvec compact index/ --keep 2
+    """
+    from pubvec.search.index import compact as stage
+
+    with console().progress():
+        version = stage(index, keep=keep)
+    console().say_done(f"{index}, version {version.number}", version.manifest, as_json=as_json)

@@ -1,0 +1,43 @@
+"""Follow PubMed: NLM's next XML files → articles → the next version of an index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pubvec.corpus.config import ParseConfig
+from pubvec.corpus.parse import parse
+from pubvec.errors import CompleteError
+from pubvec.files import fingerprint, read_manifest, remove
+
+if TYPE_CHECKING:
+    from pubvec.search.versions import Version
+
+
+def follow(
+    index: Path | str,
+    files: Sequence[str],
+    *,
+    config: ParseConfig | None = None,
+    is_baseline: bool = False,
+    allow_gaps: bool = False,
+) -> Version:
+    """Parse `files` and apply them to `index`, see `search.update.update`; a killed run is resumed by the same call.
+
+    Raises:
+        InputError: a file is damaged, or does not follow those in the index; nothing is applied then.
+        OutputError: another process writes the index.
+    """
+    from pubvec.search.update import update
+
+    read_manifest(index, made_by="index")
+    together = "".join(fingerprint(file) for file in files)
+    articles = Path(index) / f"incoming-{hashlib.sha256(together.encode()).hexdigest()[:16]}"
+    with suppress(CompleteError):  # a killed run had parsed them
+        parse(files, articles, config)
+    version = update(index, articles, is_baseline=is_baseline, allow_gaps=allow_gaps)
+    remove(articles)
+    return version

@@ -1,0 +1,155 @@
+"""Vectors of articles on disk, and the articles nearest to a vector among those that a filter leaves.
+
+A segment is what came into the index together, and is never changed. Its vectors lie there twice: one bit a dimension
+(RaBitQ, Gao and Long 2024, https://arxiv.org/abs/2405.12497), scanned whole, and float16, from which the best are rescored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pubvec.encoder.forms import FloatArray
+from pubvec.errors import InputError, require
+from pubvec.files import atomic_path
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+KeyArray = npt.NDArray[np.void]
+KEY = np.dtype([("pmid", "<i8"), ("version", "<i4"), ("added", "<i4"), ("text_hash", "<u8")])
+"""What a row is: an article's PMID and version, the index's version that it came in with, and its text's hash."""
+KEYS, VECTORS, CODES = "keys.npy", "vectors.npy", "codes.faiss"
+N_CANDIDATES = 1024
+"""Rows rescored, at least; eight times the hits wanted where that is more."""
+_N_EXACT = 4096
+"""So many rows, or fewer, are compared without a look at the bits."""
+_BLOCK = 16_384
+
+
+class Segment:
+    """The files of a segment, mapped. *Shape:* `keys` (n,), `vectors` (n, dim) float16"""
+
+    def __init__(self, folder: Path, start: int) -> None:
+        faiss = require("faiss", extra="search")
+        self.start = start
+        """Of its rows in the index."""
+        try:
+            self.keys = np.load(folder / KEYS, mmap_mode="r", allow_pickle=False)
+            self.vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
+            self.codes = faiss.read_index(str(folder / CODES), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(f"{folder} is damaged ({error}): `pubvec verify` tells what else is") from error
+
+    def scan(self, vector: FloatArray, n: int, mask: BoolArray | None) -> tuple[IntArray, FloatArray]:
+        """About the `n` nearest of the rows in `mask`, and estimates of their cosines."""
+        faiss = require("faiss", extra="search")
+        if mask is not None:
+            selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+            parameters = faiss.SearchParameters(sel=selector)
+        else:
+            parameters = None
+        estimates, rows = self.codes.search(vector[None], min(n, len(self.keys)), params=parameters)
+        is_found = rows[0] >= 0
+        return rows[0][is_found] + self.start, estimates[0][is_found]
+
+
+class Dense:
+    """The segments of one version, as one list of rows, of which the `live` ones can be found.
+
+    *Shape:* `live` (n_rows,)
+    """
+
+    def __init__(self, folders: Sequence[Path], live: BoolArray) -> None:
+        self.segments: list[Segment] = []
+        for folder in folders:
+            self.segments.append(Segment(folder, sum(len(segment.keys) for segment in self.segments)))
+        self.keys: KeyArray = np.concatenate([np.empty(0, KEY), *(segment.keys for segment in self.segments)])
+        """*Shape:* (n_rows,), of type `KEY`"""
+        if len(self.keys) != len(live):
+            raise InputError(
+                f"{len(self.keys)} rows in the segments, {len(live)} in the version: the index is damaged"
+            )
+        self.live = live
+        self._has_dead = not live.all()
+
+    def vectors(self, rows: IntArray) -> FloatArray:
+        """*Shape:* (n, dim) float32, of `rows` (n,) in their order"""
+        starts = [segment.start for segment in self.segments]
+        owner = np.searchsorted(starts, rows, side="right") - 1
+        found = np.empty((len(rows), self.segments[0].vectors.shape[1]), np.float32)
+        for number in np.unique(owner):
+            segment, is_own = self.segments[number], owner == number
+            found[is_own] = segment.vectors[rows[is_own] - segment.start]
+        return found
+
+    def nearest(
+        self, vector: FloatArray, n: int, rows: IntArray | None = None
+    ) -> tuple[IntArray, FloatArray]:
+        """The `n` live rows nearest to a unit vector, best first, ties by lower PMID, and their cosines.
+
+        Args:
+            vector: *Shape:* (dim,)
+            n: where it is a thousandth of the rows or less, the nearest are found by bits; else all are compared.
+            rows: those that may be found. *Shape:* (m,). None: all.
+        """
+        found = self.candidates(vector, max(N_CANDIDATES, 8 * n), rows)
+        cosines = self.cosines(vector, found)
+        order = np.lexsort((self.keys["pmid"][found], -cosines))[:n]
+        return found[order], cosines[order]
+
+    def candidates(self, vector: FloatArray, n: int, rows: IntArray | None = None) -> IntArray:
+        """At least the `n` likeliest to be near among the live `rows`, in no order."""
+        mask = self._mask(rows)
+        n_rows = len(self.live) if mask is None else int(np.count_nonzero(mask))
+        if n_rows <= max(_N_EXACT, n):
+            return np.arange(n_rows) if mask is None else np.flatnonzero(mask)
+        parts = [
+            segment.scan(
+                vector, n, None if mask is None else mask[segment.start : segment.start + len(segment.keys)]
+            )
+            for segment in self.segments
+        ]
+        found = np.concatenate([part[0] for part in parts])
+        estimates = np.concatenate([part[1] for part in parts])
+        return found if len(found) <= n else found[np.argpartition(-estimates, n)[:n]]
+
+    def cosines(self, vector: FloatArray, rows: IntArray) -> FloatArray:
+        """Of `vector` (dim,) to those of `rows`. *Shape:* (n,)"""
+        blocks = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
+        return np.concatenate([np.empty(0, np.float32), *(self.vectors(block) @ vector for block in blocks)])
+
+    def _mask(self, rows: IntArray | None) -> BoolArray | None:
+        if rows is None:
+            return self.live if self._has_dead else None
+        mask = np.zeros(len(self.live), dtype=bool)
+        mask[rows] = True
+        return mask & self.live if self._has_dead else mask
+
+
+def write_segment(folder: Path, keys: KeyArray, vectors: Iterable[npt.NDArray[Any]], dim: int) -> None:
+    """Write a segment: `keys` (n,), n at least 1, and as many vectors, in blocks of (m, dim)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / VECTORS) as path:
+        written = np.lib.format.open_memmap(path, "w+", np.float16, (len(keys), dim))
+        n_written = 0
+        for block in vectors:
+            written[n_written : n_written + len(block)] = block
+            n_written += len(block)
+        written.flush()
+    _write_codes(folder / CODES, written)
+    with atomic_path(folder / KEYS) as path, path.open("wb") as file:
+        np.save(file, keys, allow_pickle=False)
+
+
+def _write_codes(path: Path, vectors: npt.NDArray[np.float16]) -> None:
+    faiss = require("faiss", extra="search")
+    codes = faiss.index_factory(vectors.shape[1], "RaBitQ", faiss.METRIC_INNER_PRODUCT)
+    codes.train(np.asarray(vectors[:: max(1, len(vectors) // _BLOCK)], dtype=np.float32))
+    for start in range(0, len(vectors), _BLOCK):
+        codes.add(np.asarray(vectors[start : start + _BLOCK], dtype=np.float32))
+    with atomic_path(path) as temporary:
+        faiss.write_index(codes, str(temporary))

@@ -1,0 +1,249 @@
+"""The articles and every list that a query can name, in a tantivy index: rows, full text and filters in one commit.
+
+Ranking is BM25 over the stems of title and abstract; what must match is compared with words as they are written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pubvec.errors import InputError, require
+from pubvec.records import Article
+from pubvec.search.constraints import Constraint, TermField
+from pubvec.search.dense import IntArray
+from pubvec.search.fields import RETRACTED, badges_of, terms_of
+from pubvec.search.matching import Matching, all_of, any_of
+from pubvec.tables import dict_of, record_of
+
+_TERM_FIELDS: tuple[TermField, ...] = ("author", "mesh", "major_mesh", "journal", "type", "language")
+_NUMBERS = ("row", "pmid", "year", "added", "retracts")
+_HEAP_BYTES = 256_000_000
+_LONGEST_WORD = 64
+
+
+class Entry(NamedTuple):
+    """An article in the index."""
+
+    article: Article
+    added: int
+    """The version of the index that it came in with."""
+    retracted_by: list[int]
+    """Notices that name it where its own record does not say so."""
+
+
+class LexicalWriter:
+    """Adds and removes entries of an index folder; nothing shows before the block has ended.
+
+    One thread writes, so that the same entries give the same order.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._index = _open_or_create(folder)
+        self._writer = self._index.writer(_HEAP_BYTES, 1)
+
+    def add(self, row: int, entry: Entry) -> None:
+        """Add the entry whose vector is `row`."""
+        self._writer.add_document(_document(row, entry))
+
+    def remove(self, pmids: Iterable[int]) -> None:
+        """Remove entries by PMID; those that are not there are skipped."""
+        query = require("tantivy", extra="search").Query
+        self._writer.delete_documents_by_query(query.term_set_query(self._index.schema, "pmid", list(pmids)))
+
+    def __enter__(self) -> LexicalWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._writer.commit()
+            self._writer.wait_merging_threads()
+        else:
+            self._writer.rollback()
+
+
+class Lexical:
+    """An index folder open for reading."""
+
+    def __init__(self, folder: Path) -> None:
+        tantivy = require("tantivy", extra="search")
+        try:
+            self._index = tantivy.Index.open(str(folder))
+        except ValueError as error:
+            raise InputError(f"{folder} is damaged ({error}): `pubvec verify` tells what else is") from error
+        self._index.config_reader("Manual")
+        words, self._stems = _register_analyzers(self._index)
+        self._searcher = self._index.searcher()
+        self._query = tantivy.Query
+        self.matching = Matching(self._index.schema, words)
+
+    def __len__(self) -> int:
+        return int(self._searcher.num_docs)
+
+    def count(self, constraint: Constraint) -> int:
+        """How many articles fulfil `constraint`."""
+        return int(self._searcher.search(self.matching.compile(constraint), 1).count)
+
+    def rows(self, constraint: Constraint, among: IntArray | None = None) -> IntArray:
+        """The rows that fulfil `constraint`, ascending; `among`: of these. *Shape:* (n,)"""
+        query = self.matching.compile(constraint)
+        if among is not None:
+            query = all_of([query, self._of_rows(among)])
+        limit = len(self) if among is None else len(among)
+        hits = self._searcher.search(query, max(1, limit), count=False).hits
+        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
+        return np.sort(np.array(rows, dtype=np.int64))
+
+    def rank(self, text: str, n: int, constraint: Constraint | None = None) -> list[tuple[int, float]]:
+        """The best `n` rows by BM25 of the words of `text`, and their scores; words of no weight are skipped."""
+        words = dict.fromkeys(self._stems.analyze(text))
+        if not words:
+            return []
+        query = any_of([self.matching.term("ranked", word) for word in words])
+        if constraint is not None:
+            query = all_of([query, self._query.const_score_query(self.matching.compile(constraint), 0.0)])
+        hits = self._searcher.search(query, n, count=False).hits
+        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
+        return [(row, score) for row, (score, _) in zip(rows, hits, strict=True)]
+
+    def newest(self, n: int, constraint: Constraint) -> list[int]:
+        """`n` rows that fulfil `constraint`, newest year first."""
+        hits = self._searcher.search(
+            self.matching.compile(constraint), n, count=False, order_by_field="year"
+        ).hits
+        return list(self._searcher.fast_field_values("row", [address for _, address in hits]))
+
+    def entries(self, rows: Sequence[int] | IntArray) -> list[Entry]:
+        """The entries of `rows`, in their order.
+
+        Raises:
+            InputError: a row is not there.
+        """
+        wanted = [int(row) for row in rows]
+        if not wanted:
+            return []
+        addresses = [
+            address
+            for _, address in self._searcher.search(self._of_rows(wanted), len(wanted), count=False).hits
+        ]
+        found = self._searcher.fast_field_values("row", addresses)
+        entries = {
+            row: _read_entry(self._searcher.doc(address))
+            for row, address in zip(found, addresses, strict=True)
+        }
+        if missing := set(wanted) - entries.keys():
+            raise InputError(f"row {min(missing)} has no article: the index is damaged")
+        return [entries[row] for row in wanted]
+
+    def retractions_of(self, pmids: Iterable[int]) -> dict[int, list[int]]:
+        """Of `pmids`, those that a notice in the index retracts, with the notices."""
+        wanted = set(pmids)
+        notices = self._query.term_set_query(self._index.schema, "retracts", sorted(wanted))
+        hits = self._searcher.search(notices, max(1, len(self)), count=False).hits
+        articles = (_read_entry(self._searcher.doc(address)).article for _, address in hits)
+        return invert_retractions((article for article in articles), wanted)
+
+    def pmids_of_rows(self) -> dict[int, int]:
+        """The row of every article, and its PMID."""
+        hits = self._searcher.search(self._query.all_query(), max(1, len(self)), count=False).hits
+        addresses = [address for _, address in hits]
+        row, pmid = (self._searcher.fast_field_values(name, addresses) for name in ("row", "pmid"))
+        return dict(zip(row, pmid, strict=True))
+
+    def words(self, text: str) -> list[str]:
+        """The words of `text` as ranking sees them: stems, without those of no weight."""
+        return list(self._stems.analyze(text))
+
+    def _of_rows(self, rows: Iterable[int]) -> Any:
+        return self._query.term_set_query(self._index.schema, "row", [int(row) for row in rows])
+
+
+def invert_retractions(articles: Iterable[Article], targets: set[int] | None = None) -> dict[int, list[int]]:
+    """PMID that is retracted → the notices among `articles` that say so; `targets`: of these alone."""
+    found: dict[int, list[int]] = {}
+    for article in articles:
+        for pmid in _retracts(article):
+            if targets is None or pmid in targets:
+                found.setdefault(pmid, []).append(article.pmid)
+    return found
+
+
+def _retracts(article: Article) -> list[int]:
+    return [link.pmid for link in article.corrections if link.type == "RetractionOf" and link.pmid]
+
+
+def _document(row: int, entry: Entry) -> Any:
+    article = entry.article
+    document = require("tantivy", extra="search").Document()
+    numbers: Mapping[str, list[int]] = {
+        "row": [row],
+        "pmid": [article.pmid],
+        "year": [article.year] if article.year else [],
+        "added": [entry.added],
+        "retracts": _retracts(article),
+    }
+    abstract = article.abstract or ""
+    is_retracted = any(badge.kind == RETRACTED for badge in badges_of(article, entry.retracted_by))
+    flags = [("has_abstract", bool(abstract)), ("is_retracted", is_retracted)]
+    texts: dict[str, Iterable[str]] = {
+        "title": [article.title],
+        "abstract": [abstract],
+        "ranked": [f"{article.title} {abstract}"],
+        "flag": [name for name, holds in flags if holds],
+        **{name: sorted(values) for name, values in terms_of(article).items()},
+    }
+    for name, values in numbers.items():
+        for number in values:
+            document.add_unsigned(name, number)
+    for name, strings in texts.items():
+        for string in strings:
+            document.add_text(name, string)
+    stored = dict_of(article._replace(references=[])), entry.added, entry.retracted_by
+    document.add_bytes("entry", json.dumps(stored, ensure_ascii=False).encode("utf-8", "replace"))
+    return document
+
+
+def _read_entry(document: Any) -> Entry:
+    article, added, retracted_by = json.loads(bytes(document.get_first("entry")))
+    return Entry(record_of(Article, article), added, retracted_by)
+
+
+def _open_or_create(folder: Path) -> Any:
+    tantivy = require("tantivy", extra="search")
+    builder = tantivy.SchemaBuilder()
+    for name in _NUMBERS:
+        builder.add_unsigned_field(name, indexed=True, fast=True)
+    for name in ("title", "abstract"):
+        builder.add_text_field(name, tokenizer_name="words")
+    builder.add_text_field("ranked", tokenizer_name="stems", index_option="freq")
+    for name in (*_TERM_FIELDS, "flag"):
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    builder.add_bytes_field("entry", stored=True)
+    index = tantivy.Index(builder.build(), path=str(folder))
+    _register_analyzers(index)
+    return index
+
+
+def _register_analyzers(index: Any) -> tuple[Any, Any]:
+    """`words` folds case and accents; `stems` drops words of no weight and endings as well."""
+    tantivy = require("tantivy", extra="search")
+    keep = tantivy.Filter
+
+    def analyzer(*filters: Any) -> Any:
+        builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+        for each in (keep.remove_long(_LONGEST_WORD), keep.lowercase(), keep.ascii_fold(), *filters):
+            builder = builder.filter(each)
+        return builder.build()
+
+    words, stems = analyzer(), analyzer(keep.stopword("english"), keep.stemmer("english"))
+    index.register_tokenizer("words", words)
+    index.register_tokenizer("stems", stems)
+    return words, stems

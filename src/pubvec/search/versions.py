@@ -1,0 +1,126 @@
+"""The versions of an index: immutable folders that share their unchanged files, and a pointer that is swapped last.
+
+`index/` holds `versions/00001/`, `00002/` …, and `pubvec.json`, which names the current one. A version is written beside
+the others and renamed when whole (`files.OutputFolder`); only then is the pointer replaced, by a rename too. So whatever is
+killed in between, `pubvec.json` names a whole version. Files that a version has in common with the one before are hard links
+to them, or copies where the file system has none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pubvec.errors import InputError
+from pubvec.files import MANIFEST, RECIPE, Manifest, fingerprint, json_ready, read_manifest, write_json
+
+VERSIONS = "versions"
+LIVE = "live.npy"
+LEXICAL = "lexical"
+SEGMENTS = "segments"
+_LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
+
+
+class Version(NamedTuple):
+    """A whole version of an index."""
+
+    number: int
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def segments(self) -> list[Path]:
+        """Folders of its segments, in the order of their rows."""
+        return [self.folder / SEGMENTS / name for name in self.manifest.counts["segments"]]
+
+    @property
+    def through(self) -> tuple[str | None, str | None]:
+        """The last of NLM's files in it, and the last day that one of its records has."""
+        counts = self.manifest.counts
+        return counts["data_through_file"], counts["data_through_date"]
+
+
+def folder_of(index: Path, number: int) -> Path:
+    """Where version `number` is, or will be."""
+    return index / VERSIONS / f"{number:05}"
+
+
+def find_version(index: Path, number: int | None = None) -> Version:
+    """Version `number`; None: the current one.
+
+    Raises:
+        InputError: `index` is unfinished, or has no such version.
+    """
+    manifest = read_manifest(index, made_by="index")
+    if "version" not in manifest.counts:
+        raise InputError(f"{index} was made by an older pubvec: `pubvec index` makes it again")
+    number = int(manifest.counts["version"]) if number is None else number
+    folder = folder_of(index, number)
+    if not (folder / MANIFEST).is_file():
+        known = ", ".join(str(version.number) for version in list_versions(index))
+        raise InputError(f"{index} has no version {number}: it has {known}")
+    return Version(number, folder, read_manifest(folder, made_by="index"))
+
+
+def list_versions(index: Path) -> list[Version]:
+    """The versions that are kept, oldest first; none newer than the current one."""
+    current = int(read_manifest(index, made_by="index").counts["version"])
+    names = sorted(path.parent.name for path in (index / VERSIONS).glob(f"*/{MANIFEST}"))
+    numbers = [int(name) for name in names if name.isdigit()]
+    return [find_version(index, number) for number in numbers if number <= current]
+
+
+def publish(index: Path, version: Version) -> Manifest:
+    """Make `version` the current one."""
+    old = read_manifest(index, made_by="index")
+    counts = {**summary_of(version), "model": old.counts["model"], "dim": old.counts["dim"]}
+    write_json(index / RECIPE, {**json_ready(old), "counts": json_ready(counts)})
+    return read_manifest(index, made_by="index")
+
+
+def summary_of(version: Version) -> dict[str, Any]:
+    """What the pointer says of `version`."""
+    counts = version.manifest.counts
+    names = ("n_articles", "data_through_file", "data_through_date")
+    return {"version": version.number, **{name: counts[name] for name in names}}
+
+
+def link_tree(source: Path, goal: Path) -> None:
+    """The files of `source` under `goal` as well, without a copy of their bytes where the file system can."""
+    for path in sorted(source.rglob("*")):
+        target = goal / path.relative_to(source)
+        if path.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif path.name not in _LOCKS:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link(path, target)
+
+
+def hash_files(folder: Path, known: Mapping[str, list[Any]] | None = None) -> dict[str, list[Any]]:
+    """Relative path of each file below `folder` → [bytes, inode, SHA-256].
+
+    A file that `known` has with the same size and inode is a hard link to what was hashed then, and is not read again.
+    """
+    known = known or {}
+    sums = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name.startswith(".") or path.name in _LOCKS:
+            continue
+        stat = path.stat()
+        before = known.get(name)
+        if before is not None and before[:2] == [stat.st_size, stat.st_ino]:
+            sums[name] = before
+        else:
+            sums[name] = [stat.st_size, stat.st_ino, fingerprint(path)]
+    return sums
+
+
+def _link(source: Path, goal: Path) -> None:
+    try:
+        os.link(source, goal)
+    except OSError:
+        shutil.copyfile(source, goal)
