@@ -32,6 +32,7 @@ VERBS = [
     "verify",
     "search",
     "alert",
+    "ask",
     "compact",
     "evaluate",
     "compare",

@@ -33,6 +33,8 @@ _N_FUSED = 100
 """Hits that each ranking gives to the fusion, at least."""
 _N_PASSING = 320
 """Nearest articles that must pass a broad filter, at least; eight times the hits wanted where that is more."""
+_N_WORDS = 50
+"""Counted at once: their tokens fit into the model's window, which would cut longer texts."""
 _CHECK_COST = 13
 """Checking one of them takes as long as listing so many of a filter's articles (measured on 137,394)."""
 
@@ -137,6 +139,12 @@ class Searcher:
         rows, _ = self.nearest(vector, n + 1, wanted)
         rows = rows[rows != row][:n]
         return self._hits(Ranked(rows.tolist(), self.dense.cosines(vector, rows).tolist()), vector)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text` as the index's model cuts it, the special ones left out."""
+        words = text.split()
+        parts = [" ".join(words[start : start + _N_WORDS]) for start in range(0, len(words), _N_WORDS)]
+        return sum(len(tokens) - 2 for tokens in self.encoder.tokenize(parts))
 
     def articles(self, pmids: Sequence[int]) -> list[Entry]:
         """The articles of `pmids`, in their order.

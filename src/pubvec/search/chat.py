@@ -1,0 +1,116 @@
+"""A client of the chat protocol that OpenAI defined and llama.cpp, Ollama and vLLM speak
+(https://platform.openai.com/docs/api-reference/chat).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pubvec.errors import ConfigError, InputError, require
+
+BASE_URL_VARIABLE = "OPENAI_BASE_URL"
+Messages = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class ChatConfig:
+    """Which model answers, and how."""
+
+    base_url: str | None = None
+    """Of the endpoint: `http://localhost:11434/v1`. None: what $OPENAI_BASE_URL says; without that there is no endpoint."""
+    chat_model: str = "default"
+    """As the endpoint names it; llama.cpp takes any name."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Variable of the environment that holds the key, if the endpoint wants one."""
+    timeout_s: float = 120.0
+    """Of each wait for the endpoint."""
+    max_tokens: int = 800
+    """Of an answer."""
+    temperature: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.timeout_s <= 0 or self.max_tokens < 1 or self.temperature < 0:
+            raise ConfigError("timeout_s and max_tokens must be above 0, temperature not below")
+
+    @property
+    def url(self) -> str | None:
+        """Where questions go; None: nowhere."""
+        base = self.base_url or os.environ.get(BASE_URL_VARIABLE)
+        return f"{base.rstrip('/')}/chat/completions" if base else None
+
+
+def iter_reply(messages: Messages, config: ChatConfig) -> Iterator[str]:
+    """Yield the pieces of the model's answer as they arrive.
+
+    Raises:
+        ConfigError: there is no endpoint.
+        InputError: it cannot be reached, refuses, answers what is no answer, or breaks off.
+    """
+    httpx = require("httpx", extra="search")
+    if config.url is None:
+        raise ConfigError(f"no endpoint: set --base-url or ${BASE_URL_VARIABLE}")
+    key = os.environ.get(config.api_key_env)
+    body = {
+        "model": config.chat_model,
+        "messages": list(messages),
+        "max_tokens": config.max_tokens,
+        "temperature": config.temperature,
+        "stream": True,
+    }
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        with (
+            httpx.Client(timeout=config.timeout_s) as client,
+            client.stream("POST", config.url, json=body, headers=headers) as response,
+        ):
+            if response.status_code != httpx.codes.OK:
+                response.read()
+                raise InputError(f"{config.url} answered {response.status_code}: {_reason(response)}")
+            yield from _iter_pieces(response.iter_lines(), config.url)
+    except httpx.HTTPError as error:
+        raise InputError(f"{config.url} cannot be reached: {str(error) or type(error).__name__}") from error
+
+
+def _iter_pieces(lines: Iterator[str], url: str) -> Iterator[str]:
+    """Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), or one JSON body."""
+    body: list[str] = []
+    for line in lines:
+        name, _, data = line.partition(":")
+        if name == "data":
+            if data.strip() == "[DONE]":
+                return
+            yield _content(data, url, "delta")
+        elif name.lstrip().startswith("{") or body:  # an endpoint that does not stream
+            body.append(line)
+    if not body:
+        raise InputError(f"the answer of {url} broke off: it is not complete")
+    yield _content("\n".join(body), url, "message")
+
+
+def _content(data: str, url: str, part: str) -> str:
+    try:
+        answer = json.loads(data)
+        if "error" in answer:
+            raise InputError(f"{url} failed: {_one_line(answer['error'])}")
+        choices = answer["choices"]
+        return str(choices[0][part].get("content") or "") if choices else ""
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"{url} answers what is no chat completion: {data[:80]!r}") from error
+
+
+def _reason(response: Any) -> str:
+    try:
+        answer = response.json()
+    except ValueError:
+        return _one_line(response.text)
+    return _one_line(answer.get("error", answer) if isinstance(answer, dict) else answer)
+
+
+def _one_line(reason: object) -> str:
+    if isinstance(reason, dict):
+        reason = reason.get("message", reason)
+    return " ".join(str(reason).split())[:200] or "no reason given"
