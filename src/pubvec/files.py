@@ -166,7 +166,7 @@ class OutputFolder:
         if self.goal.exists():
             self.goal.rename(old)
         self.path.rename(self.goal)
-        _sync(self.goal.parent)
+        sync(self.goal.parent)
         remove(old)
 
     def _keep_or_remove(self) -> None:
@@ -183,9 +183,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except BaseException:
         with suppress(OSError):
             remove(temporary)
@@ -287,7 +287,7 @@ def _hash_files(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flush a file or a directory entry to the disk, where the platform can."""
     with suppress(PermissionError, IsADirectoryError):
         descriptor = os.open(path, os.O_RDONLY)

@@ -16,7 +16,7 @@ from pubvec.files import OutputFolder, atomic_path, read_manifest, remove
 from pubvec.progress import report
 from pubvec.records import Article, article_text
 from pubvec.search.dense import KEYS, BoolArray, Dense, IntArray, write_segment
-from pubvec.search.lexical import Entry, LexicalWriter
+from pubvec.search.lexical import Entry, write_lexical
 from pubvec.search.source import Source
 from pubvec.search.versions import LEXICAL, LIVE, SEGMENTS, Version, hash_files, link_tree
 
@@ -156,7 +156,7 @@ def _write_lexical(out: OutputFolder, plan: Plan, vectors: Dense | None, n_befor
         link_tree(plan.base.folder / LEXICAL, folder)
         if not len(plan.reuse) and not len(plan.removed):
             return
-    with LexicalWriter(folder) as writer:
+    with write_lexical(folder) as writer:
         if vectors is not None and plan.base is not None:
             writer.remove(vectors.keys["pmid"][plan.removed].tolist())
         keys = plan.keys

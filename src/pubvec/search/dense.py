@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pubvec.encoder.forms import FloatArray
-from pubvec.errors import InputError, require
+from pubvec.errors import InputError, OutputError, require
 from pubvec.files import atomic_path
 
 IntArray = npt.NDArray[np.int64]
@@ -133,14 +133,13 @@ class Dense:
 def write_segment(folder: Path, keys: KeyArray, vectors: Iterable[npt.NDArray[Any]], dim: int) -> None:
     """Write a segment: `keys` (n,), n at least 1, and as many vectors, in blocks of (m, dim)."""
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / VECTORS) as path:
-        written = np.lib.format.open_memmap(path, "w+", np.float16, (len(keys), dim))
-        n_written = 0
+    header = {"descr": "<f2", "fortran_order": False, "shape": (len(keys), dim)}
+    # Written, not mapped: a disk that is full is an error here, and a signal there.
+    with atomic_path(folder / VECTORS) as path, path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
         for block in vectors:
-            written[n_written : n_written + len(block)] = block
-            n_written += len(block)
-        written.flush()
-    _write_codes(folder / CODES, written)
+            file.write(np.ascontiguousarray(block, dtype="<f2").tobytes())
+    _write_codes(folder / CODES, np.load(folder / VECTORS, mmap_mode="r"))
     with atomic_path(folder / KEYS) as path, path.open("wb") as file:
         np.save(file, keys, allow_pickle=False)
 
@@ -152,4 +151,7 @@ def _write_codes(path: Path, vectors: npt.NDArray[np.float16]) -> None:
     for start in range(0, len(vectors), _BLOCK):
         codes.add(np.asarray(vectors[start : start + _BLOCK], dtype=np.float32))
     with atomic_path(path) as temporary:
-        faiss.write_index(codes, str(temporary))
+        try:
+            faiss.write_index(codes, str(temporary))
+        except RuntimeError as error:
+            raise OutputError(f"{path} cannot be written: {error}") from error

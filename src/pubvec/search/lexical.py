@@ -6,14 +6,14 @@ Ranking is BM25 over the stems of title and abstract; what must match is compare
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pubvec.errors import InputError, require
+from pubvec.errors import InputError, OutputError, PubvecError, require
 from pubvec.records import Article
 from pubvec.search.constraints import Constraint, TermField
 from pubvec.search.dense import IntArray
@@ -38,15 +38,12 @@ class Entry(NamedTuple):
 
 
 class LexicalWriter:
-    """Adds and removes entries of an index folder; nothing shows before the block has ended.
+    """Adds and removes entries; made by `write_lexical`."""
 
-    One thread writes, so that the same entries give the same order.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        self._index = _open_or_create(folder)
-        self._writer = self._index.writer(_HEAP_BYTES, 1)
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        # One thread writes, so that the same entries give the same order.
+        self._writer = index.writer(_HEAP_BYTES, 1)
 
     def add(self, row: int, entry: Entry) -> None:
         """Add the entry whose vector is `row`."""
@@ -57,17 +54,28 @@ class LexicalWriter:
         query = require("tantivy", extra="search").Query
         self._writer.delete_documents_by_query(query.term_set_query(self._index.schema, "pmid", list(pmids)))
 
-    def __enter__(self) -> LexicalWriter:
-        return self
+    def finish(self) -> None:
+        """Flush everything to the disk; only now does it show."""
+        self._writer.commit()
+        self._writer.wait_merging_threads()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._writer.commit()
-            self._writer.wait_merging_threads()
-        else:
-            self._writer.rollback()
+
+@contextmanager
+def write_lexical(folder: Path) -> Iterator[LexicalWriter]:
+    """Add to the index in `folder`, or make it; nothing shows before the block has ended.
+
+    Raises:
+        OutputError: the disk is full, or fails.
+    """
+    folder.mkdir(exist_ok=True)
+    try:
+        writer = LexicalWriter(_open_or_create(folder))
+        yield writer
+        writer.finish()
+    except PubvecError:
+        raise
+    except ValueError as error:  # tantivy's, for whatever fails
+        raise OutputError(f"{folder} cannot be written: {error}") from error
 
 
 class Lexical:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pubvec.errors import InputError
-from pubvec.files import MANIFEST, RECIPE, Manifest, fingerprint, json_ready, read_manifest, write_json
+from pubvec.files import MANIFEST, RECIPE, Manifest, fingerprint, json_ready, read_manifest, sync, write_json
 
 VERSIONS = "versions"
 LIVE = "live.npy"
@@ -90,17 +90,17 @@ def summary_of(version: Version) -> dict[str, Any]:
 
 def link_tree(source: Path, goal: Path) -> None:
     """The files of `source` under `goal` as well, without a copy of their bytes where the file system can."""
-    for path in sorted(source.rglob("*")):
-        target = goal / path.relative_to(source)
+    goal.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
         if path.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
+            link_tree(path, goal / path.name)
         elif path.name not in _LOCKS:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _link(path, target)
+            _link(path, goal / path.name)
+    sync(goal)
 
 
 def hash_files(folder: Path, known: Mapping[str, list[Any]] | None = None) -> dict[str, list[Any]]:
-    """Relative path of each file below `folder` → [bytes, inode, SHA-256].
+    """Relative path of each file below `folder`, its manifest left out → [bytes, inode, SHA-256].
 
     A file that `known` has with the same size and inode is a hard link to what was hashed then, and is not read again.
     """
@@ -108,7 +108,7 @@ def hash_files(folder: Path, known: Mapping[str, list[Any]] | None = None) -> di
     sums = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if name.startswith(".") or path.name in _LOCKS:
+        if name.startswith(".") or name == MANIFEST or path.name in _LOCKS:
             continue
         stat = path.stat()
         before = known.get(name)

@@ -1,0 +1,95 @@
+"""Kill every job on an index at random moments and wherever it makes something lasting, and fail its every write.
+
+`python runs/faults.py -o results/faults.json [--kills 100]`. After each fault the index must show the old content or the
+new one, whole, `verify` must pass, and the same command again must give the new content. Stops at the first that does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1] / "tests" / "search")]
+from faults import JOBS, Trial, build_shim, expected_of, make_world
+
+from pubvec.evaluation.machine import code_commit, describe_machine
+from pubvec.files import write_json
+
+N_ARTICLES = 400
+HEADS = (
+    "job",
+    "killed at random",
+    "killed at a rename, link or flush",
+    "failed writes",
+    "old content after",
+    "new content after",
+)
+
+
+def count_faults(
+    job: str, world: Path, scratch: Path, n_kills: int, shim: Path | None
+) -> dict[str, Counter[str]]:
+    """Outcomes of each kind of fault: `old` or `new` content."""
+    after = expected_of(job, world, scratch / "expected")
+    started = time.perf_counter()
+    trial = Trial(job, world, scratch / "timed")
+    trial.run()
+    duration_s = time.perf_counter() - started
+    counts = {kind: Counter[str]() for kind in ("random", "lasting", "writes")}
+    draw = random.Random(job)
+
+    def disturb(kind: str, *arguments: str, **options: object) -> int:
+        folder = scratch / "trial"
+        trial = Trial(job, world, folder)
+        done = trial.run(*arguments, **options)
+        if done.returncode != 0:
+            counts[kind][trial.check(after)] += 1
+        shutil.rmtree(folder)
+        return done.returncode
+
+    while counts["random"].total() < n_kills:
+        disturb("random", timeout_s=draw.uniform(0.3, 1) * duration_s)
+    number = 1
+    while disturb("lasting", "--kill-at", str(number)) != 0:
+        number += 1
+    if shim is not None:
+        number = 1
+        options = {"LD_PRELOAD": str(shim), "FAIL_BELOW": str(scratch / "trial")}
+        while disturb("writes", FAIL_AT=str(number), **options) != 0:
+            number += 1
+    return counts
+
+
+def main() -> None:
+    """Count, and write the JSON file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--kills", type=int, default=100, help="at random moments, over all jobs")
+    chosen = parser.parse_args()
+    lines = [f"| {' | '.join(HEADS)} |", "|---|" + "--:|" * (len(HEADS) - 1)]
+    record: dict[str, object] = {"machine": describe_machine(), "commit": code_commit(), "jobs": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        world = Path(folder) / "world"
+        world.mkdir()
+        make_world(world, N_ARTICLES)
+        shim = build_shim(Path(folder))
+        for job in JOBS:
+            scratch = Path(folder) / job
+            scratch.mkdir()
+            counts = count_faults(job, world, scratch, chosen.kills // len(JOBS), shim)
+            record["jobs"][job] = counts  # type: ignore[index]
+            totals = [counts[kind].total() for kind in ("random", "lasting", "writes")]
+            outcome = sum(counts.values(), Counter[str]())
+            lines.append(f"| {job} | {' | '.join(map(str, totals))} | {outcome['old']} | {outcome['new']} |")
+            print(lines[-1], flush=True)
+    write_json(chosen.output, {**record, "markdown": "\n".join(lines)})
+
+
+if __name__ == "__main__":
+    main()
