@@ -25,6 +25,9 @@ _TERM_FIELDS: tuple[TermField, ...] = ("author", "mesh", "major_mesh", "journal"
 _NUMBERS = ("row", "pmid", "year", "added", "retracts")
 _HEAP_BYTES = 256_000_000
 _LONGEST_WORD = 64
+_QUESTION_WORDS = """can could did do does done had has have how may might must should what when where which who whose why
+would""".split()
+"""They ask, and say nothing of what is asked for; beside the articles and prepositions of tantivy's list."""
 
 
 class Entry(NamedTuple):
@@ -251,7 +254,8 @@ def _register_analyzers(index: Any) -> tuple[Any, Any]:
             builder = builder.filter(each)
         return builder.build()
 
-    words, stems = analyzer(), analyzer(keep.stopword("english"), keep.stemmer("english"))
+    no_weight = keep.stopword("english"), keep.custom_stopword(_QUESTION_WORDS)
+    words, stems = analyzer(), analyzer(*no_weight, keep.stemmer("english"))
     index.register_tokenizer("words", words)
     index.register_tokenizer("stems", stems)
     return words, stems
