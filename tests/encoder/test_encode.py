@@ -137,6 +137,11 @@ def test_live_model_may_change_between_calls(tiny_model: Path) -> None:
     np.testing.assert_allclose(prompted, encoder.encode(["trial stroke"]), atol=1e-6)
 
 
+def test_a_loaded_model_is_not_in_training(tiny_model: Path) -> None:
+    """Else threads that encode at once would switch dropout on for each other."""
+    assert not load(tiny_model, backend="torch").model.training
+
+
 def test_live_model_goes_on_training(tiny_model: Path) -> None:
     model = SentenceTransformer(str(tiny_model), device="cpu")
     model.train()

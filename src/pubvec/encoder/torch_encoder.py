@@ -41,12 +41,13 @@ def load_library_model(
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     try:
-        return kind(
+        model = kind(
             str(folder),
             local_files_only=True,
             trust_remote_code=trust_remote_code,
             model_kwargs={"use_safetensors": True},
         )
+        return model.eval()  # once, here: threads that each switch dropout off and on again race
     except (
         Exception
     ) as error:  # safetensors' errors, and those of a model's own code, share no other base class
