@@ -25,8 +25,22 @@ _TERM_FIELDS: tuple[TermField, ...] = ("author", "mesh", "major_mesh", "journal"
 _NUMBERS = ("row", "pmid", "year", "added", "retracts")
 _HEAP_BYTES = 256_000_000
 _LONGEST_WORD = 64
-_QUESTION_WORDS = """can could did do does done had has have how may might must should what when where which who whose why
-would""".split()
+_AUXILIARIES = [
+    "can",
+    "could",
+    "did",
+    "do",
+    "does",
+    "had",
+    "has",
+    "have",
+    "may",
+    "might",
+    "must",
+    "should",
+    "would",
+]
+_QUESTION_WORDS = [*_AUXILIARIES, "how", "what", "when", "where", "which", "who", "whose", "why"]
 """They ask, and say nothing of what is asked for; beside the articles and prepositions of tantivy's list."""
 
 

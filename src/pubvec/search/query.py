@@ -111,15 +111,14 @@ class Searcher:
         parsed = parse_query(query)
         wanted = all_of(parsed.constraint, (filters or Filters()).constraint, constraint)
         text = parsed.text
+        if not text:
+            assert wanted is not None  # a query without words has conditions
+            newest = self.lexical.newest(n, wanted)
+            return self._hits(Ranked(newest, [0.0] * len(newest)), None)
         vector = self.encoder.encode([text])[0]
         n_first = max(n, n_reranked) if self.reranker else n
-        if text:
-            ranked = self.rank(text, vector, n_first, ranking, wanted)
-        else:
-            assert wanted is not None  # a query without words has conditions
-            ranked = Ranked(self.lexical.newest(n, wanted), [0.0] * n)
-        hits = self._hits(ranked, vector)
-        if self.reranker and text:
+        hits = self._hits(self.rank(text, vector, n_first, ranking, wanted), vector)
+        if self.reranker:
             hits = self._rerank(text, hits, n_reranked)
         return find_passages(text, hits[:n], self.encoder, self.lexical) if with_passages else hits[:n]
 
@@ -198,21 +197,21 @@ class Searcher:
         scored = [hit._replace(score=float(score)) for hit, score in zip(best, scores, strict=True)]
         return sorted(scored, key=lambda hit: (-hit.score, hit.pmid)) + rest
 
-    def _hits(self, ranked: Ranked, vector: FloatArray) -> list[Hit]:
+    def _hits(self, ranked: Ranked, vector: FloatArray | None) -> list[Hit]:
+        """Without a vector nothing is near or far."""
         rows = np.array(ranked.rows, dtype=np.int64)
-        cosines = self.dense.cosines(vector, rows)
-        prior = min(0.5, _N_RELEVANT / max(1, len(self)))
-        calibration = self._calibration
-        probabilities = (
-            [None] * len(rows) if calibration is None else calibration.apply(cosines, prior=prior).tolist()
-        )
+        cosines = np.zeros(len(rows), np.float32) if vector is None else self.dense.cosines(vector, rows)
+        probabilities: list[float | None] = [None] * len(rows)
+        if self._calibration is not None and vector is not None:
+            prior = min(0.5, _N_RELEVANT / max(1, len(self)))
+            probabilities = self._calibration.apply(cosines, prior=prior).tolist()
         entries = self.lexical.entries(rows)
         return [
             Hit(
                 entry.article, score, float(cosine), probability, badges_of(entry.article, entry.retracted_by)
             )
             for entry, score, cosine, probability in zip(
-                entries, ranked.scores, cosines, probabilities, strict=False
+                entries, ranked.scores, cosines, probabilities, strict=True
             )
         ]
 

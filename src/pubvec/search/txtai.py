@@ -60,8 +60,9 @@ class _Source:
         for start in range(0, len(self._rows), _BLOCK):
             for entry in self._searcher.lexical.entries(self._rows[start : start + _BLOCK]):
                 hit = Hit(entry.article, 1.0, 1.0, None, badges_of(entry.article, entry.retracted_by))
+                text = article_text(hit.title, hit.article.abstract)
                 fields = {
-                    "text": article_text(hit.title, hit.article.abstract),
+                    "text": text,
                     "title": hit.title,
                     "abstract": hit.article.abstract,
                     "journal": hit.journal,
@@ -70,7 +71,7 @@ class _Source:
                     "is_retracted": hit.is_retracted,
                     "url": hit.url,
                 }
-                self._texts.append(fields["text"])
+                self._texts.append(text)
                 yield str(hit.pmid), fields, None
 
     def make_transform(self) -> Transform:
