@@ -1,0 +1,1 @@
+"""The server: search, embeddings and the web page over HTTP."""

@@ -1,0 +1,270 @@
+// Comforts on top of a page that works without them: filters that apply at once, select all, a streamed answer, the map.
+"use strict";
+document.documentElement.classList.add("js");
+
+// A filter applies when it is chosen; the form lies elsewhere in the page, so the event does not pass through it.
+document.addEventListener("change", (event) => {
+  const field = event.target;
+  if (field.id === "select-all") {
+    for (const box of document.querySelectorAll("input[name=select]")) box.checked = field.checked;
+  } else if (field.form?.id === "search" && field.id !== "q") {
+    field.form.requestSubmit();
+  }
+});
+
+// What is left empty, or at its default, does not clutter the address.
+document.addEventListener("formdata", (event) => {
+  const defaults = { sort: "relevance", ranking: "hybrid", n: event.target.id === "search" ? "10" : "" };
+  for (const name of new Set(event.formData.keys())) {
+    const kept = event.formData.getAll(name).filter((value) => value !== "" && value !== defaults[name]);
+    event.formData.delete(name);
+    for (const value of kept) event.formData.append(name, value);
+  }
+});
+
+// "/" goes to the search box, as in many search engines.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, select, textarea")) return;
+  event.preventDefault();
+  document.getElementById("q")?.select();
+});
+
+// Where what had the focus is gone, reading goes on at the heading of what came.
+document.addEventListener("htmx:afterSettle", () => {
+  if (document.activeElement === document.body) document.getElementById("results")?.focus({ preventScroll: true });
+});
+
+// The answer, written as it comes. In the capture phase, so that the link is not followed as well.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("#ask");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+  streamAnswer(link.dataset.ask);
+}, true);
+
+async function streamAnswer(url) {
+  const box = document.getElementById("answer");
+  const [words, note] = [box.querySelector(".words"), box.querySelector(".note")];
+  box.hidden = false;
+  words.textContent = "";
+  note.textContent = "Reading the hits …";
+  try {
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      const lines = (rest + next.value).split("\n");
+      rest = lines.pop();
+      for (const line of lines) showPiece(JSON.parse(line), words, note);
+    }
+  } catch (error) {
+    note.textContent = `No answer: ${error.message}.`;
+  }
+}
+
+function showPiece(piece, words, note) {
+  if (piece.type === "text") words.append(piece.text);
+  else if (piece.type === "citation") words.append(footnoteOf(piece));
+  else note.textContent = piece.note ?? piece.message;
+}
+
+function footnoteOf({ pmid, number }) {
+  const link = document.createElement("a");
+  const isHere = document.getElementById(`hit-${pmid}`);
+  link.className = "footnote";
+  link.href = isHere ? `#hit-${pmid}` : `https://pubmed.ncbi.nlm.nih.gov/${pmid}/`;
+  link.textContent = number;
+  link.setAttribute("aria-label", `Source ${number}`);
+  return link;
+}
+
+// The map draws what the list below it says.
+function drawMap(canvas) {
+  const pen = canvas.getContext("2d");
+  const tip = document.getElementById("tip");
+  const shapes = [...document.querySelectorAll(".shape path")].map((path) => new Path2D(path.getAttribute("d")));
+  const names = [...document.querySelectorAll(".group .name")].map((name) => name.textContent);
+  const places = [...document.querySelectorAll(".place")].map((item) => ({
+    x: Number(item.dataset.x), y: Number(item.dataset.y), group: Number(item.dataset.group),
+    link: item.querySelector("a"), source: item.querySelector(".source").textContent,
+  }));
+  const view = { x: 0, y: 0, zoom: 1 };
+  let near = null;
+  let drag = null;
+
+  const sorted = (key) => places.map((place) => place[key]).sort((a, b) => a - b);
+  const [xs, ys] = [sorted("x"), sorted("y")];
+  const middle = { x: (xs[0] + xs.at(-1)) / 2, y: (ys[0] + ys.at(-1)) / 2 };
+
+  // Pixels a unit: all fit, with room for names; the flatter side may be stretched to twice the other's scale.
+  function scales() {
+    const x = (canvas.clientWidth - 150) / Math.max(xs.at(-1) - xs[0], 0.01);
+    const y = (canvas.clientHeight - 90) / Math.max(ys.at(-1) - ys[0], 0.01);
+    return [Math.min(x, 2 * y) * view.zoom, Math.min(y, 2 * x) * view.zoom];
+  }
+  function toScreen({ x, y }) {
+    const [sx, sy] = scales();
+    return [
+      canvas.clientWidth / 2 + (x - middle.x - view.x) * sx,
+      canvas.clientHeight / 2 - (y - middle.y - view.y) * sy,
+    ];
+  }
+
+  function draw() {
+    if (!canvas.isConnected) return;
+    const ratio = window.devicePixelRatio || 1;
+    const style = getComputedStyle(document.documentElement);
+    const color = (name) => style.getPropertyValue(name).trim();
+    canvas.width = canvas.clientWidth * ratio;
+    canvas.height = canvas.clientHeight * ratio;
+    const size = Math.min(1.6, 0.75 * Math.sqrt(view.zoom));
+    for (const place of [...places].reverse()) { // the best hit on top
+      const [x, y] = toScreen(place);
+      pen.setTransform(ratio * size, 0, 0, ratio * size, x * ratio, y * ratio);
+      pen.globalAlpha = 0.72;
+      pen.fillStyle = color(`--g${place.group}`);
+      pen.fill(shapes[place.group]);
+    }
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.globalAlpha = 1;
+    drawNames(color);
+    if (near) drawRing(near, color("--ink"));
+  }
+
+  function drawRing(place, color) {
+    const [x, y] = toScreen(place);
+    pen.strokeStyle = color;
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.arc(x, y, 10, 0, 7);
+    pen.stroke();
+  }
+
+  // The thickest part of a group: its highest point and its middle on screen.
+  function crownOf(group) {
+    const own = places.filter((place) => place.group === group).map(toScreen);
+    const around = own.map((at) => own.filter((other) => Math.hypot(other[0] - at[0], other[1] - at[1]) < 60));
+    const thickest = around.reduce((best, each) => (each.length > best.length ? each : best));
+    const ordered = thickest.map((at) => at[0]).sort((a, b) => a - b);
+    return [ordered[ordered.length >> 1], Math.min(...thickest.map((at) => at[1]))];
+  }
+
+  // A name stands above its group, moved up where another one stands already.
+  function drawNames(color) {
+    const taken = [];
+    pen.font = `600 13px ${color("--text")}`;
+    pen.textAlign = "center";
+    pen.lineJoin = "round";
+    names.forEach((whole, group) => {
+      const name = canvas.clientWidth < 600 ? whole.split(" · ")[0] : whole;
+      const half = pen.measureText(name).width / 2 + 6;
+      const [middle, top] = crownOf(group);
+      if (middle < 0 || middle > canvas.clientWidth) return;
+      const x = Math.max(half, Math.min(canvas.clientWidth - half - 52, middle));
+      let y = Math.max(18, top - 11);
+      while (taken.some((box) => Math.abs(box.y - y) < 19 && Math.abs(box.x - x) < box.half + half)) y -= 19;
+      taken.push({ x, y, half });
+      pen.lineWidth = 5;
+      pen.strokeStyle = color("--raised");
+      pen.strokeText(name, x, y);
+      pen.fillStyle = color(`--g${group}`);
+      pen.fillText(name, x, y);
+    });
+  }
+
+  function zoomBy(factor, at = [canvas.clientWidth / 2, canvas.clientHeight / 2]) {
+    if (!factor) {
+      Object.assign(view, { x: 0, y: 0, zoom: 1 });
+    } else {
+      const zoom = Math.max(1, Math.min(40, view.zoom * factor));
+      const [sx, sy] = scales();
+      const shift = 1 - view.zoom / zoom;
+      view.x += (at[0] - canvas.clientWidth / 2) / sx * shift;
+      view.y -= (at[1] - canvas.clientHeight / 2) / sy * shift;
+      view.zoom = zoom;
+    }
+    point(null);
+  }
+
+  function point(place, at) {
+    near = place;
+    tip.hidden = !place;
+    canvas.style.cursor = place ? "pointer" : "";
+    if (place) {
+      tip.textContent = `${place.link.textContent} ${place.source}`;
+      tip.style.left = `${Math.min(at[0] + 14, Math.max(0, canvas.clientWidth - tip.offsetWidth - 8))}px`;
+      tip.style.top = `${Math.min(at[1] + 14, Math.max(0, canvas.clientHeight - tip.offsetHeight - 8))}px`;
+    }
+    draw();
+  }
+
+  function nearest(x, y) {
+    let best = null;
+    let least = 14 ** 2;
+    for (const place of places) {
+      const [px, py] = toScreen(place);
+      const gap = (px - x) ** 2 + (py - y) ** 2;
+      if (gap < least) [best, least] = [place, gap];
+    }
+    return best;
+  }
+
+  canvas.addEventListener("pointerdown", (event) => {
+    drag = { x: event.offsetX, y: event.offsetY, moved: false };
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!drag) return point(nearest(event.offsetX, event.offsetY), [event.offsetX, event.offsetY]);
+    const [dx, dy] = [event.offsetX - drag.x, event.offsetY - drag.y];
+    if (!drag.moved && dx * dx + dy * dy < 16) return;
+    const [sx, sy] = scales();
+    view.x -= dx / sx;
+    view.y += dy / sy;
+    drag = { x: event.offsetX, y: event.offsetY, moved: true };
+    point(null);
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    const wasMoved = drag?.moved;
+    drag = null;
+    if (wasMoved) return;
+    const place = nearest(event.offsetX, event.offsetY);
+    if (place && (event.pointerType === "mouse" || place === near)) place.link.click();
+    else point(place, [event.offsetX, event.offsetY]);
+  });
+  canvas.addEventListener("pointerleave", () => { if (!drag) point(null); });
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    zoomBy(event.deltaY < 0 ? 1.2 : 1 / 1.2, [event.offsetX, event.offsetY]);
+  }, { passive: false });
+  canvas.addEventListener("keydown", (event) => {
+    const step = 0.15 / view.zoom;
+    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
+    if (moves[event.key]) {
+      view.x += moves[event.key][0];
+      view.y += moves[event.key][1];
+      point(null);
+    } else if (event.key === "+" || event.key === "=") zoomBy(1.5);
+    else if (event.key === "-") zoomBy(1 / 1.5);
+    else if (event.key === "0") zoomBy(0);
+    else if (event.key === "Escape") point(null);
+    else return;
+    event.preventDefault();
+  });
+  for (const button of document.querySelectorAll("[data-zoom]")) {
+    button.addEventListener("click", () => zoomBy(Number(button.dataset.zoom)));
+  }
+  new ResizeObserver(draw).observe(canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+}
+
+function start() {
+  const canvas = document.querySelector("#map:not([data-drawn])");
+  if (!canvas) return;
+  canvas.dataset.drawn = "yes";
+  drawMap(canvas);
+}
+document.addEventListener("htmx:load", start);
+start();
