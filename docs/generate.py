@@ -22,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import released
+import search_tables
 
 ROOT = Path(__file__).parents[1]
 CLI = ROOT / "docs" / "cli.md"
@@ -29,6 +30,8 @@ README = ROOT / "README.md"
 RESULTS = ROOT / "results"
 BENCHES = RESULTS / "README.md"
 EVALUATION = ROOT / "docs" / "evaluation.md"
+SEARCH = ROOT / "docs" / "search.md"
+TXTAI = ROOT / "docs" / "txtai.md"
 BASELINE = "all-MiniLM-L6-v2"
 PICTURES = ("quality.png", "scores-pubvec-small-pubmed-qa.png")
 """Of those that `pubvec compare --plots` draws."""
@@ -72,6 +75,7 @@ def render_readme() -> str:
         "sentence": released.sentence(RESULTS),
         "models": released.table(RESULTS),
         "run": run_tables(report),
+        "search": search_tables.summary(RESULTS),
     }
     blocks |= {f"bench-{name}": bench_table(read(f"bench-{name}")) for name in ("parse", "pairs")}
     blocks["bench-encoder"] = encoder_summary()
@@ -92,6 +96,11 @@ def render_evaluation() -> str:
     table = task_table(lambda task: task.startswith("probe-"))
     legend = "In percent; † as in all tables: differs from all-MiniLM-L6-v2 with p < 0.05.\n"
     return fill(EVALUATION.read_text(), {"probes": f"{table}\n{legend}"})
+
+
+def render_search() -> str:
+    """The page on search with its figures."""
+    return fill(SEARCH.read_text(), search_tables.blocks(RESULTS))
 
 
 def task_table(is_shown: Any) -> str:
@@ -251,6 +260,8 @@ def main() -> None:
         (README, render_readme),
         (BENCHES, render_benches),
         (EVALUATION, render_evaluation),
+        (SEARCH, render_search),
+        (TXTAI, lambda: fill(TXTAI.read_text(), {"txtai": search_tables.txtai(RESULTS)})),
     )
     for page, render in pages:
         text = render()

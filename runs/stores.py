@@ -28,7 +28,7 @@ from pubvec.encoder.vectors import read_vectors
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import package_versions, write_json
 
-N_QUERIES, N_HITS, N_CANDIDATES, N_UPDATED = 100, 10, 1024, 1000
+N_QUERIES, N_HITS, N_CANDIDATES, N_UPDATED = 40, 10, 1024, 1000
 SHARES = (1.0, 0.5, 0.1, 0.01, 0.001, 0.0001)
 BUCKETS = 10_000
 COLUMNS = ("pmid", "title", "abstract", "bucket")
@@ -257,9 +257,11 @@ CONTENDERS: dict[str, Any] = {
 }
 
 
-def measure(name: str, articles: Path, vectors_folder: Path, folder: Path) -> dict[str, Any]:
+def measure(
+    name: str, articles: Path, vectors_folder: Path, folder: Path, repeat_to: int | None
+) -> dict[str, Any]:
     """One contender, in this process."""
-    rows, vectors, queries, words = read_data(articles, vectors_folder)
+    rows, vectors, queries, words = read_data(articles, vectors_folder, repeat_to)
     store = CONTENDERS[name](folder)
     _, rows_s = timed(lambda: store.build_rows(rows, vectors))
     _, vectors_s = timed(lambda: store.build_vectors(vectors))
@@ -286,7 +288,7 @@ def measure(name: str, articles: Path, vectors_folder: Path, folder: Path) -> di
     }
     return {
         "shares": shares,
-        "lexical_p50_ms": median(lexical),
+        "lexical_p50_ms": None if repeat_to else median(lexical),
         "rows_s": rows_s,
         "vectors_s": vectors_s,
         "update_s": update_s,
@@ -296,20 +298,34 @@ def measure(name: str, articles: Path, vectors_folder: Path, folder: Path) -> di
     }
 
 
-def read_data(articles: Path, vectors: Path) -> tuple[pa.Table, np.ndarray, np.ndarray, list[list[str]]]:
-    """Rows with a random bucket, vectors, and titles as queries: vectors near to theirs, and their words."""
+def read_data(
+    articles: Path, vectors: Path, repeat_to: int | None
+) -> tuple[pa.Table, np.ndarray, np.ndarray, list[list[str]]]:
+    """Rows with a random bucket, vectors, and titles as queries: vectors near to theirs, and their words.
+
+    With `repeat_to` vectors are repeated, with noise, and rows hold no text: so many texts would take too long.
+    """
     draw = np.random.default_rng(0)
     rows = Collection(articles).read(["pmid", "title", "abstract"]).combine_chunks()
-    rows = rows.append_column("bucket", pa.array(draw.integers(0, BUCKETS, rows.num_rows)))
     stored = np.asarray(read_vectors(vectors)[1], dtype=np.float32)
     chosen = draw.choice(len(stored), N_QUERIES, replace=False)
-    queries = stored[chosen] + 0.02 * draw.standard_normal((N_QUERIES, stored.shape[1]), dtype=np.float32)
     titles = rows["title"].take(pa.array(chosen)).to_pylist()
     words = [
         [word for word in title.lower().split() if word.isalnum() and len(word) > 3] or ["cell"]
         for title in titles
     ]
-    return rows, stored, queries / np.linalg.norm(queries, axis=1, keepdims=True), words
+    queries = _noisy(stored[chosen], draw)
+    if repeat_to:
+        stored = _noisy(stored[np.arange(repeat_to) % len(stored)], draw)
+        empty = pa.array([""] * repeat_to)
+        rows = pa.table({"pmid": np.arange(repeat_to, dtype=np.int32), "title": empty, "abstract": empty})
+    rows = rows.append_column("bucket", pa.array(draw.integers(0, BUCKETS, rows.num_rows)))
+    return rows, stored, queries, words
+
+
+def _noisy(vectors: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    noisy = vectors + 0.02 * draw.standard_normal(vectors.shape, dtype=np.float32)
+    return noisy / np.linalg.norm(noisy, axis=1, keepdims=True)
 
 
 def timed(run: Callable[[], Any]) -> tuple[Any, float]:
@@ -333,7 +349,7 @@ def iter_lines(results: dict[str, Any]) -> Iterator[str]:
             continue
         cells = [f"{each['recall']:.3f} ({each['p50_ms']:.0f})" for each in found["shares"].values()]
         cells += [
-            f"{found['lexical_p50_ms']:.1f} ms",
+            "–" if found["lexical_p50_ms"] is None else f"{found['lexical_p50_ms']:.1f} ms",
             f"{found['rows_s']:.0f}, {found['vectors_s']:.0f} s",
             f"{found['update_s']:.1f} s",
         ]
@@ -352,15 +368,22 @@ def main() -> None:
     parser.add_argument("vectors", type=Path)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--only", help="measure this contender in this process")
+    parser.add_argument("--repeat-to", type=int, help="so many vectors, without texts")
+    parser.add_argument("--contender", action="append", help="measure these alone")
     parser.add_argument("--limit-s", type=float, default=900)
     chosen = parser.parse_args()
     if chosen.only:
         with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(measure(chosen.only, chosen.articles, chosen.vectors, Path(folder))))
+            print(
+                json.dumps(
+                    measure(chosen.only, chosen.articles, chosen.vectors, Path(folder), chosen.repeat_to)
+                )
+            )
         return
     results: dict[str, Any] = {}
-    for name in CONTENDERS:
+    for name in chosen.contender or CONTENDERS:
         command = [sys.executable, __file__, "--only", name, str(chosen.articles), str(chosen.vectors)]
+        command += ["--repeat-to", str(chosen.repeat_to)] if chosen.repeat_to else []
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=chosen.limit_s, check=False

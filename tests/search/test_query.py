@@ -321,6 +321,16 @@ def test_a_mesh_tree_takes_in_the_headings_below(library, tmp_path):
     assert pmids(below) != pmids({"Diabetes Mellitus"})
 
 
+def test_why_there_are_no_hits(searcher):
+    query = "heart failure Review[pt] AND stroke[mh] NOT nobody[au]"
+    assert searcher.unknown_terms(query, Filters(language=("eng", "xxx"))) == [
+        "type 'heart failure Review'",
+        "author 'nobody'",
+        "language 'xxx'",
+    ]
+    assert searcher.unknown_terms("stroke") == []
+
+
 def test_authors_are_found_as_people_write_them(searcher):
     for name in ("müller", "Muller", "Müller JA", "muller j", "Muller Jane Ann"):
         hits = searcher.search(f"{name}[au]", 100)

@@ -90,6 +90,9 @@ def search(
         )
     with opened(output) as file:
         write(hits, "jsonl" if as_json else form, file)
+    if not hits:
+        unknown = searcher.unknown_terms(query, config)
+        console().say("No hits." + "".join(f" No article has the {each}." for each in unknown))
 
 
 @with_config(Filters)
@@ -177,13 +180,14 @@ def describe_hit(rank: int, hit: Hit) -> str:
     article = hit.article
     types = [term.name for term in article.publication_types if term.name != "Journal Article"]
     source = ", ".join(str(part) for part in (hit.journal, article.year, *types) if part)
-    probability = "" if hit.probability is None else f"  p {hit.probability:.2f}"
+    nearness = f"{hit.cosine:.3f}" if hit.cosine else ""
+    nearness += "" if hit.probability is None else f"  p {hit.probability:.2f}"
     badges = "  ".join(
         f"[{badge.kind.upper()}{f': PMID {badge.pmid}' if badge.pmid else ''}]" for badge in hit.badges
     )
     links = "  ".join(link for link in (hit.url, hit.doi_url, hit.pmc_url) if link)
     passage = f"“{_marked(hit)}”" if hit.passage else ""
-    head = f"{rank:>3}. {hit.cosine:.3f}{probability}  {hit.title or '[title not available]'}"
+    head = f"{rank:>3}. {nearness}  {hit.title or '[title not available]'}"
     return "\n".join([head, *(f"     {line}" for line in (source, badges, passage, links) if line)])
 
 

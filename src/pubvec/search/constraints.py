@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,3 +89,13 @@ class Not:
 
 
 Constraint = Word | Phrase | Term | Years | Pmids | Flag | AddedAfter | And | Or | Not
+
+
+def iter_parts(constraint: Constraint) -> Iterator[Constraint]:
+    """`constraint` and everything in it."""
+    yield constraint
+    if isinstance(constraint, And | Or):
+        for part in constraint.parts:
+            yield from iter_parts(part)
+    elif isinstance(constraint, Not):
+        yield from iter_parts(constraint.part)

@@ -12,7 +12,7 @@ from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.scorer import Scorer, load_scorer
 from pubvec.errors import ConfigError, InputError
 from pubvec.records import Hit, article_text
-from pubvec.search.constraints import Constraint, Pmids
+from pubvec.search.constraints import Constraint, Pmids, Term, iter_parts
 from pubvec.search.dense import IntArray
 from pubvec.search.fields import badges_of
 from pubvec.search.filters import Filters, all_of
@@ -138,6 +138,15 @@ class Searcher:
         rows, _ = self.nearest(vector, n + 1, wanted)
         rows = rows[rows != row][:n]
         return self._hits(Ranked(rows.tolist(), self.dense.cosines(vector, rows).tolist()), vector)
+
+    def unknown_terms(self, query: str | None, filters: Filters | None = None) -> list[str]:
+        """What a query or filter names that no article has, as `type 'revue'`: why there may be no hit."""
+        parsed = parse_query(query).constraint if query else None
+        wanted = all_of(parsed, (filters or Filters()).constraint)
+        terms = [] if wanted is None else [part for part in iter_parts(wanted) if isinstance(part, Term)]
+        return [
+            f"{term.field.replace('_', ' ')} {term.value!r}" for term in terms if not self.lexical.count(term)
+        ]
 
     def count_tokens(self, text: str) -> int:
         """Tokens of `text` as the index's model cuts it, the special ones left out."""

@@ -1,0 +1,98 @@
+"""The figures of `docs/search.md`, from the JSON files in `results/`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def blocks(results: Path) -> dict[str, str]:
+    """Each block of the page by its name."""
+    makers = {
+        "search": ("bench-search", _cost),
+        "quality": ("search-quality", _quality),
+        "stores": ("stores", _stores),
+        "faults": ("faults", _faults),
+    }
+    return {
+        name: make(json.loads((results / f"{file}.json").read_text()))
+        for name, (file, make) in makers.items()
+    }
+
+
+def summary(results: Path) -> str:
+    """The README's table: what a search costs by number of articles, and the recall under filters of all selectivities."""
+    from pubvec.search_bench.bench import read_point
+
+    record = json.loads((results / "bench-search.json").read_text())
+    lines = [
+        "| articles | dense | lexical | hybrid | memory | lowest recall@10 of any class of filters |",
+        "|--:|--:|--:|--:|--:|--:|",
+    ]
+    for raw in record["points"]:
+        point = read_point(raw)
+        times = (point.dense.p50_ms, point.lexical.p50_ms, point.hybrid.p50_ms)
+        recall = min(each.recall_at_10 for each in point.filters)
+        shown = " | ".join(f"{ms:.1f} ms" for ms in times)
+        lines.append(
+            f"| {point.n_articles:,} | {shown} | {point.resident_bytes / 1e6:,.0f} MB | {recall:.4f} |"
+        )
+    return (
+        "\n".join(lines) + f"\n\nMedians after the query is encoded, {_machine(record)}. Filters leave "
+        "from all articles to one in ten thousand.\n"
+    )
+
+
+def txtai(results: Path) -> str:
+    """The table of the page on txtai."""
+    record = json.loads((results / "txtai.json").read_text())
+    return f"{record['markdown']}\n\n{_machine(record)}.\n"
+
+
+def _machine(record: dict[str, Any]) -> str:
+    return f"{record['machine']['processor']}, {record['machine']['n_cores']} cores"
+
+
+def _cost(record: dict[str, Any]) -> str:
+    from pubvec.search_bench.bench import SearchRecord, read_point, to_markdown
+
+    points = [read_point(point) for point in record["points"]]
+    table = to_markdown(SearchRecord(**{**record, "points": points}))
+    return (
+        f"{_machine(record)}, pubvec-small int8; each line a fresh process, 200 titles as queries, ten hits each. Times are "
+        "those after the query is encoded. Copies of other sizes repeat the articles, their vectors with noise.\n\n"
+        f"{table}\nRecall is measured against a scan of all vectors that the filter leaves.\n"
+    )
+
+
+def _quality(record: dict[str, Any]) -> str:
+    n_questions = record["hybrid"]["n_questions"]
+    lines = ["| | source first | among 10 | among 100 | RR |", "|---|--:|--:|--:|--:|"]
+    for name in ("lexical", "dense", "hybrid", "hybrid+rerank"):
+        if found := record.get(name):
+            figures = (f"{100 * found[key]:.1f} %" for key in ("first", "among_10", "among_100"))
+            lines.append(f"| {name} | {' | '.join(figures)} | {100 * found['RR']:.2f} |")
+    update = record["update"]
+    return (
+        f"The {n_questions:,} questions of PubMed QA, put to {record['n_articles']:,} articles, among them the abstracts "
+        "that they were made from, without title and conclusion (`runs/search_quality.py`):\n\n"
+        + "\n".join(lines)
+        + f"\n\nAdding those {update['n_encoded']:,} abstracts by one update took {update['seconds']:.0f} s "
+        f"({_machine(record)}).\n"
+    )
+
+
+def _stores(record: dict[str, Any]) -> str:
+    million = json.loads((RESULTS / "stores-million.json").read_text())
+    return (
+        f"All articles, rows and full text with them ({_machine(record)}, busy with other work; compare lines with each "
+        f"other, not with the figures above):\n\n{record['markdown']}\n\n"
+        f"One million vectors, real ones repeated with noise, rows without texts:\n\n{million['markdown']}\n"
+    )
+
+
+def _faults(record: dict[str, Any]) -> str:
+    return record["markdown"] + "\n"
