@@ -73,12 +73,13 @@ ADDRESSES = {
     "txtai": {"search/txtai.py"},
     "ray": {"scale/"},
     "fastapi": {"serve/"},
+    "uvicorn": {"serve/"},
 }
 DOORS = {
     (place, library)
     for place in ("cli/training.py", "encoder/base.py", "encoder/scorer.py")
     for library in ("torch", "sentence_transformers", "datasets", "accelerate")
-}
+} | {("cli/serve.py", "fastapi")}
 """Where a missing extra is said before the module at the address is imported."""
 
 

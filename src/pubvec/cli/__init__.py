@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pubvec.cli import ask, corpus, evaluation, index, job, models, search, training
+from pubvec.cli import ask, corpus, evaluation, index, job, models, search, serve, training
 from pubvec.cli.console import Console, set_console
 from pubvec.errors import PubvecError
 from pubvec.version import __version__
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (job, corpus, training, models, evaluation, index, search, ask):
+for room in (job, corpus, training, models, evaluation, index, search, ask, serve):
     room.add_to(app)
 
 
