@@ -75,13 +75,19 @@ def _quality(record: dict[str, Any]) -> str:
         if found := record.get(name):
             figures = (f"{100 * found[key]:.1f} %" for key in ("first", "among_10", "among_100"))
             lines.append(f"| {name} | {' | '.join(figures)} | {100 * found['RR']:.2f} |")
-    update = record["update"]
+    update, lexical = record["update"], json.loads((RESULTS / "lexical.json").read_text())
+    ours, theirs = (lexical["p50_ms"][name] for name in ("pubvec", "bm25s"))
+    beside = (
+        "The lexical ranking beside bm25s, on the same stems, 200 titles as queries (`runs/lexical_beside.py`): p50 "
+        f"{ours:.1f} ms and {theirs:.1f} ms; {10 * lexical['shared_of_10']:.1f} of ten hits are the same (tantivy rounds the "
+        f"lengths of texts). bm25s is built whole, in {lexical['bm25s_build_s']:.0f} s, and again after every change.\n"
+    )
     return (
         f"The {n_questions:,} questions of PubMed QA, put to {record['n_articles']:,} articles, among them the abstracts "
         "that they were made from, without title and conclusion (`runs/search_quality.py`):\n\n"
         + "\n".join(lines)
         + f"\n\nAdding those {update['n_encoded']:,} abstracts by one update took {update['seconds']:.0f} s "
-        f"({_machine(record)}).\n"
+        f"({_machine(record)}).\n\n{beside}"
     )
 
 

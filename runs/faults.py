@@ -13,11 +13,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1] / "tests" / "search")]
 from faults import JOBS, Trial, build_shim, expected_of, make_world
 
+from pubvec.cores import count_cores
 from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import write_json
 
@@ -36,32 +38,33 @@ def count_faults(
     job: str, world: Path, scratch: Path, n_kills: int, shim: Path | None
 ) -> dict[str, Counter[str]]:
     """Outcomes of each kind of fault: `old` or `new` content."""
+    scratch.mkdir()
     after = expected_of(job, world, scratch / "expected")
-    started = time.perf_counter()
-    trial = Trial(job, world, scratch / "timed")
-    trial.run()
-    duration_s = time.perf_counter() - started
     counts = {kind: Counter[str]() for kind in ("random", "lasting", "writes")}
-    draw = random.Random(job)
 
-    def disturb(kind: str, *arguments: str, **options: object) -> int:
-        folder = scratch / "trial"
-        trial = Trial(job, world, folder)
+    def disturb(kind: str, *arguments: str, **options: object) -> tuple[bool, float]:
+        """Whether the fault came before the end, and the seconds until then."""
+        trial = Trial(job, world, scratch / "trial")
+        started = time.perf_counter()
         done = trial.run(*arguments, **options)
+        seconds = time.perf_counter() - started
         if done.returncode != 0:
             counts[kind][trial.check(after)] += 1
-        shutil.rmtree(folder)
-        return done.returncode
+        shutil.rmtree(trial.folder)
+        return done.returncode != 0, seconds
 
+    draw = random.Random(job)
+    _, duration_s = disturb("random")
     while counts["random"].total() < n_kills:
-        disturb("random", timeout_s=draw.uniform(0.3, 1) * duration_s)
+        came, seconds = disturb("random", timeout_s=draw.uniform(0.3, 1) * duration_s)
+        duration_s = duration_s if came else min(duration_s, seconds)
     number = 1
-    while disturb("lasting", "--kill-at", str(number)) != 0:
+    while disturb("lasting", "--kill-at", str(number))[0]:
         number += 1
     if shim is not None:
         number = 1
         options = {"LD_PRELOAD": str(shim), "FAIL_BELOW": str(scratch / "trial")}
-        while disturb("writes", FAIL_AT=str(number), **options) != 0:
+        while disturb("writes", FAIL_AT=str(number), **options)[0]:
             number += 1
     return counts
 
@@ -79,15 +82,20 @@ def main() -> None:
         world.mkdir()
         make_world(world, N_ARTICLES)
         shim = build_shim(Path(folder))
-        for job in JOBS:
-            scratch = Path(folder) / job
-            scratch.mkdir()
-            counts = count_faults(job, world, scratch, chosen.kills // len(JOBS), shim)
-            record["jobs"][job] = counts  # type: ignore[index]
-            totals = [counts[kind].total() for kind in ("random", "lasting", "writes")]
-            outcome = sum(counts.values(), Counter[str]())
-            lines.append(f"| {job} | {' | '.join(map(str, totals))} | {outcome['old']} | {outcome['new']} |")
-            print(lines[-1], flush=True)
+        n_kills = chosen.kills // len(JOBS)
+        with ThreadPoolExecutor(count_cores()) as pool:
+            running = {
+                job: pool.submit(count_faults, job, world, Path(folder) / job, n_kills, shim) for job in JOBS
+            }
+            for job, future in running.items():
+                counts = future.result()
+                record["jobs"][job] = counts  # type: ignore[index]
+                totals = [counts[kind].total() for kind in ("random", "lasting", "writes")]
+                outcome = sum(counts.values(), Counter[str]())
+                lines.append(
+                    f"| {job} | {' | '.join(map(str, totals))} | {outcome['old']} | {outcome['new']} |"
+                )
+                print(lines[-1], flush=True)
     write_json(chosen.output, {**record, "markdown": "\n".join(lines)})
 
 
