@@ -79,8 +79,8 @@ def _quality(record: dict[str, Any]) -> str:
     ours, theirs = (lexical["p50_ms"][name] for name in ("pubvec", "bm25s"))
     beside = (
         "The lexical ranking beside bm25s, on the same stems, 200 titles as queries (`runs/lexical_beside.py`): p50 "
-        f"{ours:.1f} ms and {theirs:.1f} ms; {10 * lexical['shared_of_10']:.1f} of ten hits are the same (tantivy rounds the "
-        f"lengths of texts). bm25s is built whole, in {lexical['bm25s_build_s']:.0f} s, and again after every change.\n"
+        f"{ours:.1f} ms and {theirs:.1f} ms; {10 * lexical['shared_of_10']:.1f} of ten hits are the same (tantivy rounds "
+        f"the lengths of texts). bm25s is built whole, in {lexical['bm25s_build_s']:.0f} s, and again after every change.\n"
     )
     return (
         f"The {n_questions:,} questions of PubMed QA, put to {record['n_articles']:,} articles, among them the abstracts "
