@@ -73,20 +73,28 @@ def write_version(
     """
     config = {"version": plan.number, "model": encoder.name, "max_seq_length": encoder.max_seq_length}
     with OutputFolder(goal, command=command, config=config, inputs=inputs, force=True) as out:
-        _fill(out, plan, vectors, encoded or _encode(out, plan, encoder, inputs), encoder.dim)
+        if (
+            len(plan.reuse) and not (_new_segment(out, plan) / KEYS).exists()
+        ):  # else a killed run has finished it
+            made = encoded or _encode(out, plan, encoder, inputs)
+            blocks = _iter_vectors(plan, vectors, made, encoder.dim)
+            write_segment(_new_segment(out, plan), plan.keys, blocks, encoder.dim)
+        _fill(out, plan, vectors)
     return Version(plan.number, goal, read_manifest(goal, made_by=command))
 
 
-def _fill(out: OutputFolder, plan: Plan, vectors: Dense | None, encoded: Path | None, dim: int) -> None:
+def _new_segment(out: OutputFolder, plan: Plan) -> Path:
+    return out / SEGMENTS / f"{plan.number:05}"
+
+
+def _fill(out: OutputFolder, plan: Plan, vectors: Dense | None) -> None:
+    """Everything but the new segment."""
     segments = [] if plan.base is None else list(plan.base.manifest.counts["segments"])
     if plan.base is not None:
-        link_tree(plan.base.folder / SEGMENTS, _emptied(out / SEGMENTS, but=f"{plan.number:05}"))
+        new = _new_segment(out, plan)
+        link_tree(plan.base.folder / SEGMENTS, _emptied(out / SEGMENTS, but=new.name))
     n_new = len(plan.reuse)
-    if n_new:
-        segments.append(f"{plan.number:05}")
-        folder = out / SEGMENTS / segments[-1]
-        if not (folder / KEYS).exists():  # else a killed run has finished it
-            write_segment(folder, plan.keys, _iter_vectors(plan, vectors, encoded, dim), dim)
+    segments += [_new_segment(out, plan).name] if n_new else []
     live = np.concatenate([_kept(plan, vectors), np.ones(n_new, dtype=bool)])
     with atomic_path(out / LIVE) as path, path.open("wb") as file:
         np.save(file, np.packbits(live, bitorder="little"), allow_pickle=False)
