@@ -100,7 +100,7 @@ def _stores(record: dict[str, Any]) -> str:
 
 def _faults(record: dict[str, Any]) -> str:
     return (
-        "Each job on an index of 400 articles, killed without a chance to clean up, or its disk full from the n-th write on, "
+        "Each job on an index of 400 articles, killed without a chance to clean up, or its disk full from the n-th write, "
         "for every n (`runs/faults.py`). After every fault the index showed the old content or the new one, whole, `verify` "
         f"passed, and the same command again gave the new content and left nothing behind.\n\n{record['markdown']}\n"
     )
