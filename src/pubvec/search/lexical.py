@@ -124,8 +124,7 @@ class Lexical:
             query = all_of([query, self._of_rows(among)])
         limit = len(self) if among is None else len(among)
         hits = self._searcher.search(query, max(1, limit), count=False).hits
-        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
-        return np.sort(np.array(rows, dtype=np.int64))
+        return np.sort(np.array(self._values("row", hits), dtype=np.int64))
 
     def rank(self, text: str, n: int, constraint: Constraint | None = None) -> list[tuple[int, float]]:
         """The best `n` rows by BM25 of the words of `text`, and their scores; words of no weight are skipped."""
@@ -136,15 +135,14 @@ class Lexical:
         if constraint is not None:
             query = all_of([query, self._query.const_score_query(self.matching.compile(constraint), 0.0)])
         hits = self._searcher.search(query, n, count=False).hits
-        rows = self._searcher.fast_field_values("row", [address for _, address in hits])
-        return [(row, score) for row, (score, _) in zip(rows, hits, strict=True)]
+        return [(row, score) for row, (score, _) in zip(self._values("row", hits), hits, strict=True)]
 
     def newest(self, n: int, constraint: Constraint) -> list[int]:
         """`n` rows that fulfil `constraint`, newest year first."""
         hits = self._searcher.search(
             self.matching.compile(constraint), n, count=False, order_by_field="year"
         ).hits
-        return list(self._searcher.fast_field_values("row", [address for _, address in hits]))
+        return self._values("row", hits)
 
     def entries(self, rows: Sequence[int] | IntArray) -> list[Entry]:
         """The entries of `rows`, in their order.
@@ -155,15 +153,8 @@ class Lexical:
         wanted = [int(row) for row in rows]
         if not wanted:
             return []
-        addresses = [
-            address
-            for _, address in self._searcher.search(self._of_rows(wanted), len(wanted), count=False).hits
-        ]
-        found = self._searcher.fast_field_values("row", addresses)
-        entries = {
-            row: _read_entry(self._searcher.doc(address))
-            for row, address in zip(found, addresses, strict=True)
-        }
+        hits = self._searcher.search(self._of_rows(wanted), len(wanted), count=False).hits
+        entries = dict(zip(self._values("row", hits), self._iter_entries(hits), strict=True))
         if missing := set(wanted) - entries.keys():
             raise InputError(f"row {min(missing)} has no article: the index is damaged")
         return [entries[row] for row in wanted]
@@ -173,32 +164,29 @@ class Lexical:
         wanted = set(pmids)
         notices = self._query.term_set_query(self._index.schema, "retracts", sorted(wanted))
         hits = self._searcher.search(notices, max(1, len(self)), count=False).hits
-        articles = (_read_entry(self._searcher.doc(address)).article for _, address in hits)
-        return invert_retractions((article for article in articles), wanted)
+        found: dict[int, list[int]] = {}
+        for entry in self._iter_entries(hits):
+            for pmid in wanted.intersection(_retracts(entry.article)):
+                found.setdefault(pmid, []).append(entry.article.pmid)
+        return found
 
     def pmids_of_rows(self) -> dict[int, int]:
         """The row of every article, and its PMID."""
         hits = self._searcher.search(self._query.all_query(), max(1, len(self)), count=False).hits
-        addresses = [address for _, address in hits]
-        row, pmid = (self._searcher.fast_field_values(name, addresses) for name in ("row", "pmid"))
-        return dict(zip(row, pmid, strict=True))
+        return dict(zip(self._values("row", hits), self._values("pmid", hits), strict=True))
 
     def words(self, text: str) -> list[str]:
         """The words of `text` as ranking sees them: stems, without those of no weight."""
         return list(self._stems.analyze(text))
 
+    def _values(self, field: str, hits: Sequence[tuple[Any, Any]]) -> list[int]:
+        return list(self._searcher.fast_field_values(field, [address for _, address in hits]))
+
+    def _iter_entries(self, hits: Sequence[tuple[Any, Any]]) -> Iterator[Entry]:
+        return (_read_entry(self._searcher.doc(address)) for _, address in hits)
+
     def _of_rows(self, rows: Iterable[int]) -> Any:
         return self._query.term_set_query(self._index.schema, "row", [int(row) for row in rows])
-
-
-def invert_retractions(articles: Iterable[Article], targets: set[int] | None = None) -> dict[int, list[int]]:
-    """PMID that is retracted → the notices among `articles` that say so; `targets`: of these alone."""
-    found: dict[int, list[int]] = {}
-    for article in articles:
-        for pmid in _retracts(article):
-            if targets is None or pmid in targets:
-                found.setdefault(pmid, []).append(article.pmid)
-    return found
 
 
 def _retracts(article: Article) -> list[int]:

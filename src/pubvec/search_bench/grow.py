@@ -18,6 +18,7 @@ from pubvec.search.build import Plan, write_version
 from pubvec.search.dense import IntArray, KeyArray
 from pubvec.search.lexical import Lexical
 from pubvec.search.query import Searcher
+from pubvec.search.source import Rows
 from pubvec.search.versions import find_version, folder_of, summary_of
 
 _NOISE = 0.02
@@ -43,22 +44,17 @@ def grow(index: Path, n: int, output: Path) -> None:
         out.counts.update(summary_of(made), dim=old.encoder.dim, model=old.encoder.name)
 
 
-class _Repeated:
-    """A `Source` that gives the articles of `rows`, repeated ones under new PMIDs."""
+class _Repeated(Rows):
+    """Repeated articles are given under new PMIDs."""
 
     def __init__(self, lexical: Lexical, keys: KeyArray, rows: IntArray, n_own: int) -> None:
-        self._lexical, self._rows = lexical, rows
-        self.keys = keys[rows].copy()
+        super().__init__(lexical, keys, rows)
         is_repeated = np.arange(len(rows)) >= n_own
         self.keys["pmid"][is_repeated] = keys["pmid"].max() + np.arange(1, is_repeated.sum() + 1)
 
     def iter_articles(self) -> Iterator[Article]:
-        for start in range(0, len(self._rows), 1024):
-            block = self._rows[start : start + 1024]
-            for entry, pmid in zip(
-                self._lexical.entries(block), self.keys["pmid"][start:].tolist(), strict=False
-            ):
-                yield entry.article._replace(pmid=pmid)
+        for article, pmid in zip(super().iter_articles(), self.keys["pmid"].tolist(), strict=True):
+            yield article._replace(pmid=pmid)
 
 
 def _write_vectors(folder: Path, old: Searcher, source: _Repeated, rows: IntArray) -> None:
