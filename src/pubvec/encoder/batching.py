@@ -1,27 +1,23 @@
 """Texts → batches of tokens → vectors in the order of the texts, whatever computes them.
 
-Texts are sorted by length, and texts of one length share a batch until its budget of tokens is full. Only a batch too
-small to be worth its start goes on with shorter texts, padded: almost nothing is padding, and attention without
-padding is faster. While a chunk of texts is computed, the next one is tokenized.
+Texts are sorted by length, and share a batch until its budget of tokens is full. Without padding only texts of one length
+do: attention is faster, and a vector does not depend on the batch that it was computed in. While a chunk of texts is
+computed, the next one is tokenized.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
 
 from pubvec.encoder.forms import FloatArray
+from pubvec.encoder.tokenizing import TextTokenizer, Truncated
 from pubvec.errors import InputError
-
-logger = logging.getLogger(__name__)
 
 IntArray = npt.NDArray[np.int64]
 Forward = Callable[[IntArray, IntArray], FloatArray]
@@ -40,8 +36,6 @@ class Compute(NamedTuple):
 
 CHUNK_SIZE = 1024
 """Texts that are tokenized and sorted together; two chunks are in memory at a time."""
-_N_SHOWN = 10
-"""Truncated texts that a warning names."""
 
 
 class Batch(NamedTuple):
@@ -66,33 +60,15 @@ class Batcher:
     """Turns texts into batches.
 
     Args:
-        tokenizer: its own truncation and padding are replaced.
-        max_seq_length: tokens of a text that count, special ones included; None: all.
+        tokenizer: of the model.
         tokens_per_batch: budget of a batch, padding included; one text is a batch however long it is.
-        min_tokens_per_batch: below this, a batch takes shorter texts too.
-        is_lowercased: lowercase texts first.
-        has_special_tokens: put the tokenizer's own around each text.
+        is_padded: whether a batch takes shorter texts too.
     """
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        *,
-        max_seq_length: int | None,
-        tokens_per_batch: int,
-        min_tokens_per_batch: int | None = None,
-        is_lowercased: bool = False,
-        has_special_tokens: bool = True,
-    ) -> None:
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        self._tokenizer = tokenizer
-        self._n_last = _count_last_special(tokenizer) if has_special_tokens else 0
-        self._max_seq_length = max_seq_length
+    def __init__(self, tokenizer: TextTokenizer, *, tokens_per_batch: int, is_padded: bool) -> None:
+        self.tokenizer = tokenizer
         self._tokens_per_batch = tokens_per_batch
-        self._min_tokens_per_batch = min_tokens_per_batch or tokens_per_batch
-        self._has_special_tokens = has_special_tokens
-        self._is_lowercased = is_lowercased
+        self._is_padded = is_padded
 
     def iter_vectors(
         self,
@@ -113,12 +89,12 @@ class Batcher:
         if isinstance(texts, str | bytes):
             raise InputError("expected a list of texts, found one text: write encode([text])")
         stream, waiting = _check(texts), None
-        truncated = _Truncated(self._max_seq_length, is_shown=show_truncated)
+        truncated = Truncated(self.tokenizer.max_seq_length, is_shown=show_truncated)
         try:
             while chunk := list(islice(stream, CHUNK_SIZE)):
                 ids = self._tokenize(chunk, prompt, truncated)
                 truncated.n_before += len(chunk)
-                batches = list(self._iter_batches(ids))
+                batches = list(self.iter_batches(ids))
                 if len(batches) == 1 and waiting is None and len(chunk) < CHUNK_SIZE:
                     yield _place(batches[0].rows, compute.alone(*batches[0][1:]))
                     break
@@ -134,81 +110,44 @@ class Batcher:
                 future.cancel()
         truncated.warn()
 
+    def compute_tokens(self, ids: Sequence[list[int]], compute: Compute, dim: int) -> FloatArray:
+        """Vectors of texts whose tokens are given, all at once. *Shape:* (n, dim)"""
+        batches = list(self.iter_batches(ids))
+        if len(batches) == 1:
+            return _place(batches[0].rows, compute.alone(*batches[0][1:]))
+        submit = compute.pool().submit
+        return _gather(
+            Chunk(len(ids), [(batch, submit(compute.beside_others, *batch[1:])) for batch in batches]), dim
+        )
+
     def tokenize(self, texts: Iterable[str], prompt: str = "") -> list[list[int]]:
         """Token ids of `texts` with `prompt` before each, special ones included, cut at `max_seq_length`."""
-        return self._tokenize(list(_check(texts)), prompt, _Truncated(self._max_seq_length, is_shown=False))
+        return self._tokenize(list(_check(texts)), prompt, Truncated(None, is_shown=False))
 
-    def _tokenize(self, texts: Sequence[str], prompt: str, truncated: _Truncated) -> list[list[int]]:
-        """Token ids; a text with too many keeps the first, and the special ones at its end."""
-        ids = [encoding.ids for encoding in self._run_tokenizer([prompt + text for text in texts])]
-        limit, n_last = self._max_seq_length, self._n_last
-        if limit is None:
-            return ids
+    def _tokenize(self, texts: Sequence[str], prompt: str, truncated: Truncated) -> list[list[int]]:
+        ids = self.tokenizer.encode(texts, prompt)
         for number, tokens in enumerate(ids):
-            if len(tokens) > limit:
+            ids[number] = self.tokenizer.cut(tokens)
+            if len(ids[number]) < len(tokens):
                 truncated.count(number, len(tokens))
-                ids[number] = tokens[: limit - n_last] + tokens[len(tokens) - n_last :]
         return ids
 
-    def _run_tokenizer(self, texts: Sequence[str]) -> list[Encoding]:
-        prepared = [text.lower() if self._is_lowercased else text for text in texts]
-        encode = partial(self._tokenizer.encode_batch_fast, add_special_tokens=self._has_special_tokens)
-        try:
-            return encode(prepared)
-        except (UnicodeEncodeError, TypeError):
-            # A lone surrogate, which no UTF-8 has: the tokenizer sees "?" in its place.
-            return encode([text.encode("utf-8", "replace").decode("utf-8") for text in prepared])
-
-    def _iter_batches(self, ids: Sequence[list[int]]) -> Iterator[Batch]:
-        """Longest first, so that memory is at its peak, and fails if it must, at the start."""
+    def iter_batches(self, ids: Sequence[list[int]]) -> Iterator[Batch]:
+        """The longest texts first, so that memory is at its peak, and fails if it must, at the start."""
         lengths = np.array([len(tokens) for tokens in ids])
         order = np.argsort(-lengths, kind="stable")
         start = 0
         while start < len(order):
             longest = int(lengths[order[start]])
             n_most = max(1, self._tokens_per_batch // max(1, longest))  # a static model's text may be empty
-            n_least = min(n_most, -(-self._min_tokens_per_batch // max(1, longest)))
-            candidates = order[start : start + n_most]
-            n_equal = int((lengths[candidates] == longest).sum())
-            rows = candidates[: max(n_least, n_equal)]
+            rows = order[start : start + n_most]
+            if not self._is_padded:
+                rows = rows[lengths[rows] == longest]
             start += len(rows)
             attention_mask = (np.arange(longest) < lengths[rows, None]).astype(np.int64)
             input_ids = np.zeros((len(rows), longest), dtype=np.int64)
             input_ids[attention_mask.astype(bool)] = np.concatenate([ids[row] for row in rows])
             yield Batch(rows, input_ids, attention_mask)
-
-
-class _Truncated:
-    """Counts the texts that were cut, and says so once."""
-
-    def __init__(self, max_seq_length: int | None, *, is_shown: bool) -> None:
-        self._max_seq_length = max_seq_length
-        self._is_shown = is_shown
-        self.n_before = 0
-        """Texts of earlier chunks."""
-        self._n_truncated = 0
-        self._shown: list[str] = []
-
-    def count(self, number: int, n_tokens: int) -> None:
-        """Text `number` of the chunk had so many tokens, the special ones included."""
-        self._n_truncated += 1
-        if self._is_shown and len(self._shown) < _N_SHOWN:
-            self._shown.append(f"text {self.n_before + number} ({n_tokens:,} tokens)")
-
-    def warn(self) -> None:
-        if self._n_truncated:
-            more = [f"{self._n_truncated - _N_SHOWN} more"] if self._n_truncated > _N_SHOWN else []
-            which = f": {', '.join([*self._shown, *more])}" if self._shown else ""
-            logger.warning(
-                "%d of %d texts were cut at %d tokens%s",
-                *(self._n_truncated, self.n_before, self._max_seq_length, which),
-            )
-
-
-def _count_last_special(tokenizer: Tokenizer) -> int:
-    """Special tokens that the tokenizer puts after a text."""
-    is_special = tokenizer.encode("a").special_tokens_mask
-    return is_special[::-1].index(0) if 0 in is_special else 0
 
 
 def _gather(chunk: Chunk, dim: int) -> FloatArray:

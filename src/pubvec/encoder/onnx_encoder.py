@@ -20,13 +20,13 @@ from pubvec.encoder.batching import Batcher, Compute, IntArray
 from pubvec.encoder.forms import FloatArray, scale_to_unit
 from pubvec.encoder.prompts import Prompts
 from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder.tokenizing import TextTokenizer
 from pubvec.errors import InputError
 
 SENTENCE_OUTPUT = "sentence_embedding"
 """Output of a graph that does its own pooling, ours among them."""
 TOKENS_PER_BATCH = 512
 """Activations of a batch stay in a core's cache: 2,048 tokens a batch are a seventh slower."""
-MIN_TOKENS_PER_BATCH = 64
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 _SLOWER = ["SkipLayerNormFusion", "BiasGeluFusion"]
 """Fusions that onnxruntime makes when it loads a graph, and whose operators are two to three times as slow on a
@@ -96,13 +96,12 @@ class OnnxEncoder(TextEncoder):
         return self._made_batcher
 
     def _make_batcher(self) -> Batcher:
-        return Batcher(
+        tokenizer = TextTokenizer(
             _open_tokenizer(self._settings.folder / "tokenizer.json"),
             max_seq_length=self.max_seq_length,
-            tokens_per_batch=TOKENS_PER_BATCH,
-            min_tokens_per_batch=MIN_TOKENS_PER_BATCH,
             is_lowercased=self._settings.is_lowercased,
         )
+        return Batcher(tokenizer, tokens_per_batch=TOKENS_PER_BATCH, is_padded=False)
 
     def _threads(self) -> _Threads:
         """Sessions and workers of this process."""
@@ -132,6 +131,9 @@ class OnnxEncoder(TextEncoder):
             return output
         vectors = _pool_tokens(output, attention_mask, self._settings)
         return scale_to_unit(vectors) if self._settings.is_normalized else vectors
+
+    def _last_layer(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
+        return self._threads().wide.run(input_ids, attention_mask, is_pooled=False)
 
     @property
     def folder(self) -> Path:
@@ -193,14 +195,20 @@ class _Session:
                 "token_type_ids"
             )
         self._takes_types = "token_type_ids" in inputs
-        self._output = _choose_output(self._session, graph)
+        self._sentence_output, self._token_output = _name_outputs(self._session, graph)
 
-    def run(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
-        """*Shape:* (n, dim), or (n, length, dim) where the graph does not pool."""
+    def run(
+        self, input_ids: IntArray, attention_mask: IntArray, *, is_pooled: bool | None = None
+    ) -> FloatArray:
+        """*Shape:* (n, dim) if pooled, else (n, length, dim); None: the former if the graph can"""
+        is_wanted = self._sentence_output is not None if is_pooled is None else is_pooled
+        name = self._sentence_output if is_wanted else self._token_output
+        if name is None:
+            raise InputError("the model's graph does not give the vectors of tokens: export it again")
         feed = {"input_ids": input_ids, "attention_mask": attention_mask}
         if self._takes_types:
             feed["token_type_ids"] = np.zeros_like(input_ids)
-        (output,) = self._session.run([self._output], feed)
+        (output,) = self._session.run([name], feed)
         return np.asarray(output, dtype=np.float32)
 
 
@@ -215,16 +223,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_abandon_threads)
 
 
-def _choose_output(session: Any, graph: Path) -> str:
+def _name_outputs(session: Any, graph: Path) -> tuple[str | None, str | None]:
+    """Names of the embedding of a text and of those of its tokens; at least one is there."""
     outputs: dict[str, int] = {field.name: len(field.shape) for field in session.get_outputs()}
-    if SENTENCE_OUTPUT in outputs:
-        return SENTENCE_OUTPUT
-    token_outputs = [name for name, n_axes in outputs.items() if n_axes == 3]
-    if not token_outputs:
+    sentence = SENTENCE_OUTPUT if SENTENCE_OUTPUT in outputs else None
+    tokens = next((name for name, n_axes in outputs.items() if n_axes == 3), None)
+    if sentence is None and tokens is None:
         raise InputError(
-            f"{graph} gives {outputs}: expected {SENTENCE_OUTPUT}, or token embeddings of 3 axes"
+            f"{graph} gives {sorted(outputs)}: expected {SENTENCE_OUTPUT}, or token embeddings of 3 axes"
         )
-    return token_outputs[0]
+    return sentence, tokens
 
 
 def _open_tokenizer(path: Path) -> Tokenizer:

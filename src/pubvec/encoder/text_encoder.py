@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pubvec.encoder.batching import Batcher, Compute
+from pubvec.encoder.batching import Batcher, Compute, IntArray
 from pubvec.encoder.calibration import CALIBRATION_FILE, Calibration
 from pubvec.encoder.forms import (
     RANGES_FILE,
@@ -22,6 +22,7 @@ from pubvec.encoder.forms import (
     NumberType,
 )
 from pubvec.encoder.prompts import Prompts
+from pubvec.encoder.tokenizing import TextTokenizer
 from pubvec.errors import InputError
 from pubvec.progress import draw
 
@@ -29,8 +30,8 @@ from pubvec.progress import draw
 class TextEncoder(ABC):
     """An `Encoder`; a backend says how tokens become vectors.
 
-    A vector does not depend on the texts beside it: its cosine to that of the text alone is at least 0.999999 in fp32, and
-    0.9999 in int8, where a rounding of the last digit may fall to the other side. May be used in a `with` block.
+    A vector does not depend on the texts beside it: on ONNX it is that of the text alone to the last bit, on torch, which
+    pads, their cosine is at least 0.999999. May be used in a `with` block.
     """
 
     name: str
@@ -121,9 +122,38 @@ class TextEncoder(ABC):
         cosines: FloatArray = self.encode(texts) @ self.encode(others).T
         return cosines if calibration is None else calibration.apply(cosines)
 
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """What cuts texts into tokens."""
+        return self._batcher().tokenizer
+
     def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
         """Token ids of `texts` as the model sees them: with special tokens, cut at `max_seq_length`."""
         return self._batcher().tokenize(texts, self.prompts.default)
+
+    def encode_tokens(self, tokens: Sequence[list[int]]) -> FloatArray:
+        """Vectors of texts whose token ids are given, special ones included, as the model computes them.
+
+        *Shape:* (n, dim), float32; `EmbeddingForm` makes what `encode` returns
+        """
+        if not tokens:
+            return np.empty((0, self.dim), np.float32)
+        return self._batcher().compute_tokens(tokens, self._compute(), self.dim)
+
+    def encode_each_token(self, tokens: Sequence[list[int]]) -> list[FloatArray]:
+        """The vector of every token of each text, the special ones included: the model's last layer.
+
+        *Shape:* (n_tokens, width of that layer), float32, for each text
+
+        Raises:
+            InputError: the model has no such layer, or its graph does not give it.
+        """
+        vectors: list[FloatArray] = [np.empty((0, self.dim), np.float32)] * len(tokens)
+        for rows, input_ids, attention_mask in self._batcher().iter_batches(tokens):
+            layer = self._last_layer(input_ids, attention_mask)
+            for row, vectors_of_row, mask in zip(rows, layer, attention_mask, strict=True):
+                vectors[row] = vectors_of_row[mask.astype(bool)]
+        return vectors
 
     def _applying(self, form: EmbeddingForm) -> Callable[[FloatArray], EmbeddingArray]:
         """What brings this model's vectors into `form`, checked."""
@@ -146,6 +176,10 @@ class TextEncoder(ABC):
     @abstractmethod
     def _compute(self) -> Compute:
         """What computes batches now, in this process."""
+
+    @abstractmethod
+    def _last_layer(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
+        """*Shape:* (n, length), (n, length) → (n, length, width)"""
 
     @property
     @abstractmethod

@@ -21,6 +21,7 @@ from pubvec.encoder.batching import Batcher, Compute, IntArray
 from pubvec.encoder.forms import FloatArray
 from pubvec.encoder.prompts import Prompts
 from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder.tokenizing import TextTokenizer
 from pubvec.encoder.trust import refuse_own_code
 from pubvec.errors import InputError
 
@@ -131,13 +132,13 @@ class TorchEncoder(TextEncoder):
         settings = (id(tokenizer), self.max_seq_length, model.device.type)
         if self._made is None or self._made[0] != settings:
             fast = tokenizer if self._is_static else tokenizer.backend_tokenizer
-            batcher = Batcher(
+            own = TextTokenizer(
                 Tokenizer.from_str(fast.to_str()),  # a copy: its settings change
                 max_seq_length=self.max_seq_length,
-                tokens_per_batch=TOKENS_PER_BATCH if model.device.type == "cpu" else TOKENS_PER_GPU_BATCH,
                 has_special_tokens=not self._is_static,
             )
-            self._made = (settings, batcher)
+            n_tokens = TOKENS_PER_BATCH if model.device.type == "cpu" else TOKENS_PER_GPU_BATCH
+            self._made = (settings, Batcher(own, tokens_per_batch=n_tokens, is_padded=True))
         return self._made[1]
 
     def _compute(self) -> Compute:
@@ -159,6 +160,17 @@ class TorchEncoder(TextEncoder):
         on_device = {name: torch.from_numpy(array).to(self.model.device) for name, array in features.items()}
         with self._evaluating(), torch.inference_mode():
             vectors: FloatArray = self.model(on_device)["sentence_embedding"].float().cpu().numpy()
+        return vectors
+
+    def _last_layer(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
+        if self._is_static:
+            raise InputError(f"{self.name} is a static model, which has no layer of tokens")
+        features = {
+            "input_ids": torch.from_numpy(input_ids).to(self.model.device),
+            "attention_mask": torch.from_numpy(attention_mask).to(self.model.device),
+        }
+        with self._evaluating(), torch.inference_mode():
+            vectors: FloatArray = self.model[0](features)["token_embeddings"].float().cpu().numpy()
         return vectors
 
     @contextmanager
