@@ -73,13 +73,17 @@ ADDRESSES = {
     "txtai": {"search/txtai.py"},
     "ray": {"scale/"},
     "fastapi": {"serve/"},
-    "uvicorn": {"serve/"},
+    "starlette": {"serve/"},
+    "uvicorn": {"serve/app.py"},
+    "prometheus_client": {"serve/metrics.py"},
+    "orjson": {"serve/openai.py"},
+    "mcp": {"serve/mcp.py"},
 }
 DOORS = {
     (place, library)
     for place in ("cli/training.py", "encoder/base.py", "encoder/scorer.py")
     for library in ("torch", "sentence_transformers", "datasets", "accelerate")
-} | {("cli/serve.py", "fastapi")}
+} | {("cli/serve.py", "fastapi"), ("cli/serve.py", "mcp")}
 """Where a missing extra is said before the module at the address is imported."""
 
 

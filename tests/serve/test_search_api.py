@@ -209,7 +209,7 @@ def test_an_article(client: TestClient, searcher: Searcher) -> None:
 def test_what_cannot_be_answered_is_refused(client: TestClient, path: str, status: int) -> None:
     response = client.get(path)
     assert response.status_code == status
-    assert response.json()["detail"]
+    assert response.json()["error"]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from pubvec.records import Article, Author, Correction, Journal, MeshHeading, Te
 from pubvec.search.chat import ChatConfig
 from pubvec.search.index import index
 from pubvec.search.query import Searcher
-from pubvec.serve.search_api import make_search_router
-from pubvec.serve.web import make_web_router
+from pubvec.serve.app import Door, configure, create_app
+from pubvec.serve.limits import LimitsConfig
 
 JOURNALS = (
     ("Annals of Invented Medicine", "Ann Invent Med"),
@@ -111,17 +111,14 @@ def make_web_index(folder: Path, model: Path | str, n: int = 160) -> Path:
 
 
 def make_app(searcher: Searcher, chat: ChatConfig | None = None) -> FastAPI:
-    """The search half of the server."""
-    app = FastAPI()
-    app.include_router(make_search_router(searcher, chat))
-    app.include_router(make_web_router(searcher, chat))
-    return app
+    """The server over an index."""
+    return create_app(searcher=searcher, chat=chat)
 
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """The address at which `app` is served from a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    server = uvicorn.Server(configure(app, Door(port=0), LimitsConfig()))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -18,8 +18,8 @@ from pubvec.errors import ConfigError
 Verb = Callable[..., Any]
 
 
-def with_config(config: type) -> Callable[[Verb], Verb]:
-    """Add an option for every field of the dataclass `config`; the verb receives `config=` built from them.
+def with_config(config: type, argument: str = "config") -> Callable[[Verb], Verb]:
+    """Add an option for every field of the dataclass `config`; the verb receives `argument` built from them.
 
     A field's docstring is its help, its default the option's. A mapping is given as `name=number`, repeated.
     """
@@ -31,10 +31,10 @@ def with_config(config: type) -> Callable[[Verb], Verb]:
         def wrapped(**arguments: Any) -> Any:
             hints = get_type_hints(config)
             chosen = {name: _setting(name, hints[name], arguments.pop(name)) for name in options}
-            return verb(**arguments, config=config(**chosen))
+            return verb(**arguments, **{argument: config(**chosen)})
 
         signature = inspect.signature(verb, eval_str=True)
-        kept = [p for p in signature.parameters.values() if p.name != "config"]
+        kept = [p for p in signature.parameters.values() if p.name != argument]
         added = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
             for name, (annotation, default) in options.items()

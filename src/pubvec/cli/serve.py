@@ -1,8 +1,10 @@
-"""`serve`."""
+"""`serve`, `embed-server` and `mcp`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,30 +12,108 @@ from pubvec.cli.console import console
 from pubvec.cli.index import IndexFolder
 from pubvec.cli.options import with_config
 from pubvec.cli.search import Model
-from pubvec.errors import require
+from pubvec.encoder.released import DEFAULT_MODEL
+from pubvec.errors import ConfigError, require
 from pubvec.search.chat import ChatConfig
+from pubvec.serve.limits import LimitsConfig
+
+if TYPE_CHECKING:
+    from pubvec.serve.app import Door
+
+Host = Annotated[str, typer.Option(help="Address to listen on; one that others reach needs $PUBVEC_API_KEY.")]
+Port = Annotated[int, typer.Option("--port", "-p", min=0, max=65535)]
+Origins = Annotated[
+    list[str], typer.Option("--cors-origin", help="Site whose pages may read answers; may be repeated.")
+]
+RerankModel = Annotated[
+    str | None, typer.Option("--reranker", help="Model of /rerank.", show_default="the encoder's cosine")
+]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Register the verb of this module."""
+    """Register the verbs of this module."""
     app.command()(serve)
+    app.command()(embed_server)
+    app.command()(mcp)
 
 
-@with_config(ChatConfig)
+@with_config(ChatConfig, "chat")
+@with_config(LimitsConfig, "limits")
 def serve(
-    index: IndexFolder,
-    host: Annotated[str, typer.Option(help="Address of this machine: 127.0.0.1 or ::1.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535)] = 8000,
+    index: Annotated[
+        Path | None, typer.Argument(help="Folder made by index. Without it: embeddings.")
+    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
     model: Model = None,
+    reranker: RerankModel = None,
+    cors_origin: Origins = [],  # noqa: B006  never changed
     *,
-    config: ChatConfig,
+    limits: LimitsConfig,
+    chat: ChatConfig,
 ) -> None:
-    """Serve an index on this machine: a page to search it, and the same as JSON under /search.
+    """Serve an index: a page to search it, the same as JSON, and embeddings for clients of OpenAI and TEI.
 
     Example: pubvec serve index/ --port 8000
     """
-    require("fastapi", extra="serve")
-    from pubvec.serve.site import serve as run
+    door = _open_door(host, port, cors_origin)
+    from pubvec.serve.app import serve as run
 
-    console().say(f"http://{host}:{port}/ serves {index}; interrupt to stop")
-    run(index, host=host, port=port, model=model, chat=config)
+    what = "embeddings" if index is None else str(index)
+    console().say(f"http://{host}:{port}/ serves {what}; interrupt to stop")
+    run(index, model=model, reranker=reranker, chat=chat, limits=limits, door=door)
+
+
+@with_config(LimitsConfig, "limits")
+def embed_server(
+    model: Annotated[str, typer.Argument(help="Model folder or name.")] = DEFAULT_MODEL,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    reranker: RerankModel = None,
+    cors_origin: Origins = [],  # noqa: B006  never changed
+    *,
+    limits: LimitsConfig,
+) -> None:
+    """Serve embeddings alone, in the protocols of OpenAI and text-embeddings-inference.
+
+    Example: pubvec embed-server --port 8000
+    """
+    door = _open_door(host, port, cors_origin)
+    from pubvec.serve.app import serve as run
+
+    console().say(f"http://{host}:{port}/v1 serves embeddings of {model}; interrupt to stop")
+    run(model=model, reranker=reranker, limits=limits, door=door)
+
+
+@with_config(LimitsConfig, "limits")
+def mcp(
+    index: IndexFolder,
+    transport: Annotated[str, typer.Option(help="stdio or http.")] = "stdio",
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    model: Model = None,
+    *,
+    limits: LimitsConfig,
+) -> None:
+    """Give agents the search of an index as tools of the Model Context Protocol: search, get, similar, cite.
+
+    Example: pubvec mcp index/
+    """
+    if transport not in ("stdio", "http"):
+        raise ConfigError(f"transport is stdio or http, not {transport!r}")
+    door = _open_door(host, port, [])
+    require("mcp", extra="serve")
+    from pubvec.serve.mcp import serve_http, serve_stdio
+
+    if transport == "stdio":
+        serve_stdio(index, model)
+        return
+    console().say(f"http://{host}:{port}/mcp serves {index}; interrupt to stop")
+    serve_http(index, model, door=door, limits=limits)
+
+
+def _open_door(host: str, port: int, origins: list[str]) -> Door:
+    require("fastapi", extra="serve")
+    from pubvec.serve.app import KEY_VARIABLE, Door
+
+    return Door(host, port, os.environ.get(KEY_VARIABLE), tuple(origins))

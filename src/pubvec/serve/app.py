@@ -1,57 +1,216 @@
-"""One process that serves the search of an index: pages for people, JSON for programs."""
+"""The server: one process that answers programs and people."""
 
 from __future__ import annotations
 
 import ipaddress
+import logging
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 
+from pubvec.encoder.base import load
+from pubvec.encoder.released import DEFAULT_MODEL
+from pubvec.encoder.scorer import Scorer, load_scorer
+from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import ConfigError
-from pubvec.search.chat import ChatConfig
-from pubvec.search.query import Searcher
-from pubvec.serve.search_api import make_search_router
-from pubvec.serve.web import make_web_router
+from pubvec.serve.embedding import Embedder
+from pubvec.serve.guard import LOOPBACK_HOSTS, Guard
+from pubvec.serve.limits import LimitsConfig
+from pubvec.serve.metrics import Metrics
+from pubvec.serve.openai import make_openai_router
+from pubvec.serve.refusals import Refuser
+from pubvec.serve.tei import make_tei_router
 from pubvec.version import __version__
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
-def create_site(searcher: Searcher, chat: ChatConfig | None = None) -> FastAPI:
-    """The pages and the search API over an open index.
+    from pubvec.search.chat import ChatConfig
+    from pubvec.search.query import Searcher
+
+KEY_VARIABLE = "PUBVEC_API_KEY"
+_MAX_HEAD_BYTES = 64 * 1024
+_BACKLOG = 2048
+
+
+@dataclass(frozen=True)
+class Door:
+    """Who may come in."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; one that other machines reach needs a key."""
+    port: int = 8000
+    key: str | None = field(default=None, repr=False)
+    """That every request must give. None: no key."""
+    origins: Sequence[str] = ()
+    """Other sites whose pages may read answers (CORS)."""
+
+    def __post_init__(self) -> None:
+        if self.key is not None and not self.key.strip():
+            raise ConfigError("the key is empty: set one, or none")
+        if self.key is None and not self.is_loopback:
+            raise ConfigError(
+                f"host {self.host} is one that other machines reach: set a key in ${KEY_VARIABLE}, or serve 127.0.0.1"
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches the host."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def hosts(self) -> Sequence[str] | None:
+        """Names by which the server may be addressed. None: any, for whoever has the key."""
+        return LOOPBACK_HOSTS if self.key is None else None
+
+
+def create_app(
+    *,
+    searcher: Searcher | None = None,
+    encoder: TextEncoder | None = None,
+    reranker: Scorer | None = None,
+    chat: ChatConfig | None = None,
+    limits: LimitsConfig | None = None,
+    door: Door | None = None,
+) -> FastAPI:
+    """The endpoints for embeddings and, over an open index, the search API and the pages.
 
     Args:
+        searcher: of the index. None: there is no search.
+        encoder: of the embedding endpoints. None: the index's, or pubvec-small.
+        reranker: of `/rerank`. None: it scores by the encoder's cosine.
         chat: the endpoint that answers questions. None: there are no answers, only evidence.
+        limits: None: the defaults.
+        door: None: no key is asked for, and any name of the host will do.
+
+    Raises:
+        ConfigError: a text of the model does not fit the limits.
     """
-    app = FastAPI(title="pubvec", version=__version__, docs_url=None, redoc_url=None)
-    app.include_router(make_search_router(searcher, chat))
-    app.include_router(make_web_router(searcher, chat))
+    limits = limits or LimitsConfig()
+    metrics = Metrics()
+    encoder = encoder or (load(DEFAULT_MODEL) if searcher is None else searcher.encoder)
+    embedder = Embedder(encoder, limits, metrics, reranker)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await embedder.close()
+
+    app = FastAPI(title="pubvec", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.include_router(make_tei_router(embedder, metrics))
+    app.include_router(make_openai_router(embedder))
+    refuser = Refuser()
+    if searcher is not None:
+        from pubvec.serve.search_api import make_search_router
+        from pubvec.serve.web import make_web_router, render_refusal
+
+        app.include_router(make_search_router(searcher, chat))
+        app.include_router(make_web_router(searcher, chat))
+        refuser = Refuser(render_refusal)
+    refuser.add_to(app)
+    guard_app(app, limits, metrics, refuser, door)
     return app
 
 
-def serve(
-    index: Path | str,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    model: str | None = None,
-    chat: ChatConfig | None = None,
+def guard_app(
+    app: Starlette, limits: LimitsConfig, metrics: Metrics, refuser: Refuser, door: Door | None
 ) -> None:
-    """Serve `index` until the process is interrupted; requests that are under way are finished.
+    """Put the limits, the key and the permission of other sites before the routes of `app`."""
+    app.add_middleware(
+        Guard,
+        limits=limits,
+        metrics=metrics,
+        refuser=refuser,
+        key=None if door is None else door.key,
+        hosts=None if door is None else door.hosts,
+    )
+    if door is not None and door.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(door.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=["X-Request-Id"],
+        )
+
+
+def serve(
+    index: Path | str | None = None,
+    *,
+    model: str | None = None,
+    reranker: str | None = None,
+    chat: ChatConfig | None = None,
+    limits: LimitsConfig | None = None,
+    door: Door | None = None,
+) -> None:
+    """Serve an index, or a model alone, until the process is told to stop; what it has taken on is finished first.
+
+    Args:
+        index: folder made by `pubvec index`. None: embeddings alone.
+        model: None: the index's, or pubvec-small.
+        reranker: name or folder of a cross-encoder or a late-interaction model, for `/rerank`.
+        chat: see `create_app`.
+        limits: see `create_app`.
+        door: None: this machine alone, at port 8000.
 
     Raises:
-        ConfigError: `host` is another machine's to reach: this server knows no keys.
-        InputError: see `Searcher`.
+        ConfigError: a text of the model does not fit the limits.
+        InputError: see `Searcher` and `load`.
     """
-    if host != "localhost" and not _is_loopback(host):
-        raise ConfigError(
-            f"host must be this machine's own, 127.0.0.1 or ::1, not {host}: the server asks for no key"
-        )
-    app = create_site(Searcher(index, model), chat)
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+    door, limits = door or Door(), limits or LimitsConfig()
+    searcher = None
+    if index is not None:
+        from pubvec.search.query import Searcher
+
+        searcher = Searcher(index, model)
+    app = create_app(
+        searcher=searcher,
+        encoder=load(model or DEFAULT_MODEL) if searcher is None else None,
+        reranker=None if reranker is None else load_scorer(reranker),
+        chat=chat,
+        limits=limits,
+        door=door,
+    )
+    run(app, door, limits)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def run(app: ASGIApp, door: Door, limits: LimitsConfig) -> None:
+    """Listen until the process is told to stop."""
+    log_requests()
+    uvicorn.Server(configure(app, door, limits)).run()
+
+
+def configure(app: ASGIApp, door: Door, limits: LimitsConfig) -> uvicorn.Config:
+    """How uvicorn serves `app`."""
+    return uvicorn.Config(
+        app,
+        host=door.host,
+        port=door.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+        timeout_graceful_shutdown=int(limits.request_timeout_s) + 1,
+    )
+
+
+def log_requests() -> None:
+    """Write one line of JSON a request to stderr, without its text."""
+    log = logging.getLogger("pubvec.serve")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False

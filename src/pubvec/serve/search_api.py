@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Query
 from fastapi.responses import StreamingResponse
-from fastapi.routing import APIRoute
 
-from pubvec.errors import ConfigError, InputError
+from pubvec.errors import InputError
 from pubvec.records import Hit
 from pubvec.search.chat import ChatConfig
 from pubvec.search.citations import FORMATS, write_hits
@@ -29,6 +28,7 @@ from pubvec.serve.asking import iter_pieces
 from pubvec.serve.field_map import map_field
 from pubvec.serve.finding import find, rank_hits
 from pubvec.serve.parameters import MAX_PMID, ExportParameters, Parameters
+from pubvec.serve.refusals import REFUSALS
 
 Asked = Annotated[Parameters, Query()]
 Pmid = Annotated[int, Path(ge=1, le=MAX_PMID)]
@@ -44,25 +44,9 @@ _MEDIA = {
 _BLOCK = 200
 
 
-class RefusingRoute(APIRoute):
-    """A route that answers a request that cannot be fulfilled as asked with 400 and the reason."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """See FastAPI."""
-        handle = super().get_route_handler()
-
-        async def guarded(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except (InputError, ConfigError) as error:
-                raise HTTPException(400, str(error)) from error
-
-        return guarded
-
-
 def make_search_router(searcher: Searcher, chat: ChatConfig | None = None) -> APIRouter:
     """`/search`, `/articles/{pmid}`, `/similar/{pmid}`, `/map.json`, `/export.{suffix}`, `/ask`."""
-    router = APIRouter(route_class=RefusingRoute, tags=["search"])
+    router = APIRouter(tags=["search"], responses=REFUSALS)
 
     @router.get("/search")
     def search(parameters: Asked) -> SearchAnswer:

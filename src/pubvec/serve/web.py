@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from pubvec.serve.asking import N_EVIDENCE, Failure, Piece, describe, iter_piece
 from pubvec.serve.field_map import map_field
 from pubvec.serve.finding import N_BEST, N_BY_YEAR, Decade, Found, find, name_author
 from pubvec.serve.parameters import MAX_HITS, Parameters
+from pubvec.serve.refusals import explain
 from pubvec.serve.search_api import Asked
 
 HEADERS = {
@@ -42,6 +43,14 @@ _FOLDER = Path(__file__).parent / "web"
 _FIRST_DECADE = 1780
 _LISTS = ("publication_type", "mesh", "journal", "language", "author", "pmid")
 _N_AUTHORS = 3
+_N_SHOWN = 2000
+"""Characters of a refused query that stay in the search box."""
+_HEADINGS = {
+    400: "This cannot be searched",
+    404: "There is no such page",
+    422: "This cannot be searched",
+    429: "Too many searches at a time",
+}
 
 
 class PageParameters(Parameters):
@@ -64,7 +73,7 @@ class PageRoute(APIRoute):
             except (InputError, ConfigError) as error:
                 return _refuse(request, 400, [str(error)])
             except RequestValidationError as error:
-                return _refuse(request, 422, [_explain(flaw) for flaw in error.errors()])
+                return _refuse(request, 422, [explain(flaw) for flaw in error.errors()])
             except HTTPException as error:
                 return _refuse(request, error.status_code, [str(error.detail)])
 
@@ -210,17 +219,14 @@ def _facts(searcher: Searcher) -> dict[str, Any]:
     }
 
 
+def render_refusal(status: int, messages: list[str], query: str) -> HTMLResponse:
+    """A page that says why there is no other one."""
+    heading = _HEADINGS.get(status, "This cannot be answered")
+    return render("error.html", status, heading=heading, messages=messages, q=query[:_N_SHOWN])
+
+
 def _refuse(request: Request, status: int, messages: list[str]) -> HTMLResponse:
-    heading = "There is no such page" if status == 404 else "This cannot be searched"
-    return render(
-        "error.html", status, heading=heading, messages=messages, q=request.query_params.get("q", "")[:2000]
-    )
-
-
-def _explain(flaw: Mapping[str, Any]) -> str:
-    place = [str(part) for part in flaw["loc"][1:]]
-    message = str(flaw["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(place)}: {message}" if place else message
+    return render_refusal(status, messages, request.query_params.get("q", ""))
 
 
 def source_of(hit: Hit) -> str:
