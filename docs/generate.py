@@ -23,6 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 import released
 import search_tables
+import serve_tables
 
 ROOT = Path(__file__).parents[1]
 CLI = ROOT / "docs" / "cli.md"
@@ -32,6 +33,7 @@ BENCHES = RESULTS / "README.md"
 EVALUATION = ROOT / "docs" / "evaluation.md"
 SEARCH = ROOT / "docs" / "search.md"
 TXTAI = ROOT / "docs" / "txtai.md"
+SERVE = ROOT / "docs" / "serve.md"
 BASELINE = "all-MiniLM-L6-v2"
 PICTURES = ("quality.png", "scores-pubvec-small-pubmed-qa.png")
 """Of those that `pubvec compare --plots` draws."""
@@ -76,6 +78,7 @@ def render_readme() -> str:
         "models": released.table(RESULTS),
         "run": run_tables(report),
         "search": search_tables.summary(RESULTS),
+        "serve": serve_tables.summary(RESULTS),
     }
     blocks |= {f"bench-{name}": bench_table(read(f"bench-{name}")) for name in ("parse", "pairs")}
     blocks["bench-encoder"] = encoder_summary()
@@ -261,6 +264,7 @@ def main() -> None:
         (BENCHES, render_benches),
         (EVALUATION, render_evaluation),
         (SEARCH, render_search),
+        (SERVE, lambda: fill(SERVE.read_text(), serve_tables.blocks(RESULTS))),
         (TXTAI, lambda: fill(TXTAI.read_text(), {"txtai": search_tables.txtai(RESULTS)})),
     )
     for page, render in pages:

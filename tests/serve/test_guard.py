@@ -117,6 +117,16 @@ def test_a_client_that_never_sends_its_body(encoder):
         assert httpx.post(f"{address}/embed", json={"inputs": "a"}).status_code == 200
 
 
+def test_clients_that_never_end_their_heads_stop_nobody(encoder):
+    app = create_app(encoder=encoder, limits=LimitsConfig(max_concurrent_requests=4))
+    with serving(app) as address, contextlib.ExitStack() as stack:
+        host, port = address.removeprefix("http://").split(":")
+        for _ in range(200):
+            slow = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            slow.sendall(b"POST /embed HTTP/1.1\r\nHost: loc")
+        assert httpx.post(f"{address}/embed", json={"inputs": "a"}).status_code == 200
+
+
 def send_raw(address: str, data: bytes) -> bytes:
     host, port = address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
