@@ -37,6 +37,6 @@ class Gate:
     def __getattr__(self, name):
         return getattr(self._encoder, name)
 
-    def encode_tokens(self, tokens):
+    def encode_tokens(self, tokens, *, is_alone):
         assert self.is_open.wait(20)
-        return self._encoder.encode_tokens(tokens)
+        return self._encoder.encode_tokens(tokens, is_alone=is_alone)

@@ -36,16 +36,18 @@ class Watched:
     """An encoder that notes what it was given together."""
 
     def __init__(self, encoder, fails_at=()) -> None:
-        self.dim = encoder.dim
         self.batches: list[list[list[int]]] = []
         self._encoder = encoder
         self._fails_at = fails_at
 
-    def encode_tokens(self, tokens):
+    def __getattr__(self, name):
+        return getattr(self._encoder, name)
+
+    def encode_tokens(self, tokens, *, is_alone):
         self.batches.append(list(tokens))
         if len(self.batches) - 1 in self._fails_at:
             raise RuntimeError("out of memory")
-        return self._encoder.encode_tokens(tokens)
+        return self._encoder.encode_tokens(tokens, is_alone=is_alone)
 
 
 def run(work):

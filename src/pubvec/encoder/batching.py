@@ -30,7 +30,7 @@ class Compute(NamedTuple):
     alone: Forward
     """One batch, called in the thread of the caller."""
     beside_others: Forward
-    """One of many batches, called in `pool`."""
+    """One of many batches, called in `pool`, or in a thread of a caller that has several."""
     pool: Callable[[], Executor]
 
 
@@ -67,8 +67,8 @@ class Batcher:
 
     def __init__(self, tokenizer: TextTokenizer, *, tokens_per_batch: int, is_padded: bool) -> None:
         self.tokenizer = tokenizer
-        self._tokens_per_batch = tokens_per_batch
-        self._is_padded = is_padded
+        self.tokens_per_batch = tokens_per_batch
+        self.is_padded = is_padded
 
     def iter_vectors(
         self,
@@ -110,9 +110,16 @@ class Batcher:
                 future.cancel()
         truncated.warn()
 
-    def compute_tokens(self, ids: Sequence[list[int]], compute: Compute, dim: int) -> FloatArray:
-        """Vectors of texts whose tokens are given, all at once. *Shape:* (n, dim)"""
+    def compute_tokens(
+        self, ids: Sequence[list[int]], compute: Compute, dim: int, *, is_alone: bool
+    ) -> FloatArray:
+        """Vectors of texts whose tokens are given, all at once; unless alone, in the thread of the caller. *Shape:* (n, dim)"""
         batches = list(self.iter_batches(ids))
+        if not is_alone:
+            vectors = np.empty((len(ids), dim), dtype=np.float32)
+            for batch in batches:
+                vectors[batch.rows] = compute.beside_others(*batch[1:])
+            return vectors
         if len(batches) == 1:
             return _place(batches[0].rows, compute.alone(*batches[0][1:]))
         submit = compute.pool().submit
@@ -139,9 +146,9 @@ class Batcher:
         start = 0
         while start < len(order):
             longest = int(lengths[order[start]])
-            n_most = max(1, self._tokens_per_batch // max(1, longest))  # a static model's text may be empty
+            n_most = max(1, self.tokens_per_batch // max(1, longest))  # a static model's text may be empty
             rows = order[start : start + n_most]
-            if not self._is_padded:
+            if not self.is_padded:
                 rows = rows[lengths[rows] == longest]
             start += len(rows)
             attention_mask = (np.arange(longest) < lengths[rows, None]).astype(np.int64)

@@ -27,6 +27,8 @@ SENTENCE_OUTPUT = "sentence_embedding"
 """Output of a graph that does its own pooling, ours among them."""
 TOKENS_PER_BATCH = 512
 """Activations of a batch stay in a core's cache: 2,048 tokens a batch are a seventh slower."""
+TOKENS_FOR_ONE_THREAD = 64
+"""A batch up to this size gains less than a tenth by a second thread, which would cost as much time again."""
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 _SLOWER = ["SkipLayerNormFusion", "BiasGeluFusion"]
 """Fusions that onnxruntime makes when it loads a graph, and whose operators are two to three times as slow on a
@@ -42,8 +44,8 @@ class OnnxEncoder(TextEncoder):
     between threads, sent to other processes, and used on both sides of a fork. (A forked child must end with `os._exit`,
     as those of multiprocessing do: onnxruntime, once imported, hangs in an ordinary exit of one.)
 
-    A lone batch, such as a query, is computed by all threads together; many are computed beside each other, one thread
-    each, which wastes less. The session for many is opened when it is first needed.
+    A lone batch, unless it is as short as a query, is computed by all threads together; many are computed beside each
+    other, one thread each, which wastes less. The session of all threads is opened when it is first needed.
 
     Args:
         graph: the `.onnx` file.
@@ -86,6 +88,11 @@ class OnnxEncoder(TextEncoder):
         """See `TextEncoder.prompts`."""
         return self._settings.prompts
 
+    @property
+    def n_workers(self) -> int:
+        """See `TextEncoder.n_workers`."""
+        return self.n_threads
+
     def close(self) -> None:
         """Give threads and memory back; the next `encode` opens them again."""
         opened, self._opened = self._opened, None
@@ -120,8 +127,8 @@ class OnnxEncoder(TextEncoder):
     def _compute(self) -> Compute:
         threads = self._threads()
         return Compute(
-            alone=partial(self._run, threads.wide),
-            beside_others=lambda *arrays: self._run(threads.narrow, *arrays),
+            alone=lambda *arrays: self._run(threads.session_for(arrays[0].size), *arrays),
+            beside_others=partial(self._run, threads.narrow),
             pool=lambda: threads.pool,
         )
 
@@ -133,7 +140,7 @@ class OnnxEncoder(TextEncoder):
         return scale_to_unit(vectors) if self._settings.is_normalized else vectors
 
     def _last_layer(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
-        return self._threads().wide.run(input_ids, attention_mask, is_pooled=False)
+        return self._threads().session_for(input_ids.size).run(input_ids, attention_mask, is_pooled=False)
 
     @property
     def folder(self) -> Path:
@@ -155,12 +162,17 @@ class _Threads:
     def __init__(self, graph: Path, n_threads: int) -> None:
         self._graph = graph
         self._n_threads = n_threads
-        self.wide = _Session(graph, n_threads)
+        self.narrow = _Session(graph, 1)
+        """One thread for each run."""
 
     @cached_property
-    def narrow(self) -> _Session:
-        """One thread for each run."""
-        return self.wide if self._n_threads == 1 else _Session(self._graph, 1)
+    def wide(self) -> _Session:
+        """All threads for each run."""
+        return self.narrow if self._n_threads == 1 else _Session(self._graph, self._n_threads)
+
+    def session_for(self, n_tokens: int) -> _Session:
+        """What computes a lone batch of so many tokens soonest."""
+        return self.narrow if n_tokens <= TOKENS_FOR_ONE_THREAD else self.wide
 
     @cached_property
     def pool(self) -> ThreadPoolExecutor:

@@ -131,14 +131,33 @@ class TextEncoder(ABC):
         """Token ids of `texts` as the model sees them: with special tokens, cut at `max_seq_length`."""
         return self._batcher().tokenize(texts, self.prompts.default)
 
-    def encode_tokens(self, tokens: Sequence[list[int]]) -> FloatArray:
+    def encode_tokens(self, tokens: Sequence[list[int]], *, is_alone: bool = True) -> FloatArray:
         """Vectors of texts whose token ids are given, special ones included, as the model computes them.
+
+        Args:
+            tokens: of each text.
+            is_alone: use every core. False: one, for a caller with other calls on their way (see `n_workers`).
 
         *Shape:* (n, dim), float32; `EmbeddingForm` makes what `encode` returns
         """
         if not tokens:
             return np.empty((0, self.dim), np.float32)
-        return self._batcher().compute_tokens(tokens, self._compute(), self.dim)
+        return self._batcher().compute_tokens(tokens, self._compute(), self.dim, is_alone=is_alone)
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """Tokens that are computed together, padding included; more are cut into several batches."""
+        return self._batcher().tokens_per_batch
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether texts of different lengths share a batch."""
+        return self._batcher().is_padded
+
+    @property
+    def n_workers(self) -> int:
+        """Calls of `encode_tokens` that may profitably be on their way at a time."""
+        return 1
 
     def encode_each_token(self, tokens: Sequence[list[int]]) -> list[FloatArray]:
         """The vector of every token of each text, the special ones included: the model's last layer.

@@ -22,6 +22,7 @@ from pubvec.encoder.scorer import Scorer, load_scorer
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.errors import ConfigError
 from pubvec.serve.embedding import Embedder
+from pubvec.serve.express import Express
 from pubvec.serve.guard import LOOPBACK_HOSTS, Guard
 from pubvec.serve.limits import LimitsConfig
 from pubvec.serve.metrics import Metrics
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "PUBVEC_API_KEY"
 _MAX_HEAD_BYTES = 64 * 1024
 _BACKLOG = 2048
+_OFTEN = ("/embed", "/v1/embeddings")
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,9 @@ def create_app(
         await embedder.close()
 
     app = FastAPI(title="pubvec", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.include_router(make_tei_router(embedder, metrics))
-    app.include_router(make_openai_router(embedder))
+    tei, openai = make_tei_router(embedder, metrics), make_openai_router(embedder)
+    app.include_router(tei)
+    app.include_router(openai)
     refuser = Refuser()
     if searcher is not None:
         from pubvec.serve.search_api import make_search_router
@@ -119,6 +122,8 @@ def create_app(
         app.include_router(make_web_router(searcher, chat))
         refuser = Refuser(render_refusal)
     refuser.add_to(app)
+    often = [route for router in (tei, openai) for route in router.routes if route.path in _OFTEN]  # type: ignore[attr-defined]  # all are of this kind
+    app.add_middleware(Express, routes=often)
     guard_app(app, limits, metrics, refuser, door)
     return app
 
@@ -208,6 +213,7 @@ def configure(app: ASGIApp, door: Door, limits: LimitsConfig) -> uvicorn.Config:
 
 def log_requests() -> None:
     """Write one line of JSON a request to stderr, without its text."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # which takes longer than the line
     log = logging.getLogger("pubvec.serve")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -1,8 +1,9 @@
 """Dynamic batching: what different requests wait for is encoded together.
 
-While one batch is computed, requests gather; the next batch is taken from all of them in turn, so that a short query does
-not wait behind a long list. A batch is as many texts as fit a budget of tokens. The encoder packs texts of one length
-into arrays without padding, and no vector depends on its neighbors (see `TextEncoder`).
+While texts are computed, others gather. Requests take turns; with the text whose turn it is go waiting texts of any request
+that share its length, as the encoder computes these as one array without padding, up to a budget of tokens. So a short
+query does not wait behind a long list, nor for the slowest text of a batch, and no vector depends on its neighbors
+(see `TextEncoder`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -21,8 +23,6 @@ from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.serve.limits import LimitsConfig, Refusal
 from pubvec.serve.metrics import Metrics
 
-_SHARE = 16
-"""Texts that a request gives to a batch before the next one does."""
 _log = logging.getLogger(__name__)
 
 
@@ -32,24 +32,15 @@ class _Request:
     def __init__(self, tokens: Sequence[list[int]], dim: int) -> None:
         self.tokens = tokens
         self.vectors = np.empty((len(tokens), dim), np.float32)
-        self.n_taken = 0
-        self.n_done = 0
+        self.next = 0
+        """Text whose turn comes next, unless it has gone with others."""
+        self.n_left = len(tokens)
         self.done: asyncio.Future[FloatArray] = asyncio.get_running_loop().create_future()
 
-    def take(self, budget: int, *, is_first: bool) -> int:
-        """Take the next texts, no more than fit `budget` tokens, or one that does not if it `is_first`; their tokens."""
-        n_tokens = 0
-        for tokens in self.tokens[self.n_taken : self.n_taken + _SHARE]:
-            if n_tokens + len(tokens) > budget and not (is_first and n_tokens == 0):
-                break
-            n_tokens += len(tokens)
-            self.n_taken += 1
-        return n_tokens
-
-    def place(self, start: int, vectors: FloatArray) -> None:
-        self.vectors[start : start + len(vectors)] = vectors
-        self.n_done += len(vectors)
-        if self.n_done == len(self.tokens) and not self.done.done():
+    def place(self, row: int, vector: FloatArray) -> None:
+        self.vectors[row] = vector
+        self.n_left -= 1
+        if not self.n_left and not self.done.done():
             self.done.set_result(self.vectors)
 
     def fail(self, error: Exception) -> None:
@@ -57,12 +48,12 @@ class _Request:
             self.done.set_exception(error)
 
 
-_Piece = tuple[_Request, int, int]
-"""Texts `start` to `end` of a request."""
+_Text = tuple[_Request, int]
+"""One text of a request."""
 
 
 class DynamicBatcher:
-    """Encodes for all requests of one event loop. Its thread starts with the first request.
+    """Encodes for all requests of one event loop. Its threads start with the first request.
 
     Args:
         encoder: no text of it may have more than `max_batch_tokens`, which `LimitsConfig.check` says.
@@ -74,10 +65,15 @@ class DynamicBatcher:
         self._encoder = encoder
         self._limits = limits
         self._metrics = metrics
-        self._waiting: deque[_Request] = deque()
+        self._is_padded = encoder.is_padded
+        self._budget = min(limits.max_batch_tokens, encoder.tokens_per_batch)
+        self._turns: deque[_Request] = deque()
+        self._waiting: defaultdict[int, dict[_Text, None]] = defaultdict(dict)
+        """Texts that may share a batch, by their length; all of them if the encoder pads."""
         self._n_waiting_tokens = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pubvec-batches")
-        self._running: asyncio.Task[None] | None = None
+        self._n_running = 0
+        self._idle = asyncio.Event()
+        self._threads = ThreadPoolExecutor(encoder.n_workers, thread_name_prefix="pubvec-batches")
 
     async def encode(self, tokens: Sequence[list[int]]) -> FloatArray:
         """Vectors of texts, as `TextEncoder.encode_tokens` gives them. *Shape:* (n, dim)
@@ -92,62 +88,92 @@ class DynamicBatcher:
         if self._n_waiting_tokens and self._n_waiting_tokens + n_tokens > limit:
             raise Refusal(429, f"more than max_waiting_tokens ({limit:,}) would wait: try again later")
         request = _Request(tokens, self._encoder.dim)
-        self._waiting.append(request)
+        self._turns.append(request)
+        for row, each in enumerate(tokens):
+            self._waiting[self._kind(each)][request, row] = None
         self._count_waiting(n_tokens)
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run())
+        self._start()
         try:
             return await request.done
         finally:
-            if request.n_taken < len(tokens):  # whoever asked has gone
-                self._count_waiting(-sum(map(len, tokens[request.n_taken :])))
-                request.n_taken = len(tokens)
+            if request.n_left:  # whoever asked has gone
+                self._forget(request)
 
     async def close(self) -> None:
         """Finish what was taken on."""
-        if self._running is not None:
-            await self._running
-        self._thread.shutdown()
+        while self._n_running:
+            self._idle.clear()
+            await self._idle.wait()
+        self._threads.shutdown()
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while pieces := self._take():
-            tokens = [tokens for request, start, end in pieces for tokens in request.tokens[start:end]]
+    def _start(self) -> None:
+        """Give every idle worker what comes next."""
+        while self._n_running < self._encoder.n_workers and (batch := self._take()):
+            is_alone = not self._n_running and not self._n_waiting_tokens
+            self._n_running += 1
             began = time.perf_counter()
-            try:
-                vectors = await loop.run_in_executor(self._thread, self._encoder.encode_tokens, tokens)
-            except Exception:  # whatever the model's library raises, the next batch may be sound
-                _log.exception("a batch of %d texts could not be encoded", len(tokens))
-                for request, _, _ in pieces:
-                    request.fail(Refusal(424, "the model could not encode this"))
-                continue
-            self._metrics.batch_seconds.observe(time.perf_counter() - began)
-            self._metrics.batch_tokens.observe(sum(map(len, tokens)))
-            self._metrics.inputs.inc(len(tokens))
-            done = 0
-            for request, start, end in pieces:
-                request.place(start, vectors[done : done + end - start])
-                done += end - start
+            compute = partial(
+                self._encoder.encode_tokens, [request.tokens[row] for request, row in batch], is_alone=is_alone
+            )
+            computed = asyncio.get_running_loop().run_in_executor(self._threads, compute)
+            computed.add_done_callback(partial(self._place, batch, began))
 
-    def _take(self) -> list[_Piece]:
-        """The next batch: texts of the waiting requests in turn."""
-        pieces: list[_Piece] = []
-        budget = self._limits.max_batch_tokens
-        while self._waiting:
-            request = self._waiting.popleft()
-            if request.done.done():
+    def _take(self) -> list[_Text]:
+        """The text whose turn it is, and those that go with it."""
+        while self._turns:
+            request = self._turns.popleft()
+            if request.done.done() or (row := self._next_of(request)) is None:
                 continue
-            start = request.n_taken
-            n_tokens = request.take(budget, is_first=not pieces)
-            if request.n_taken == start:  # the budget is spent: it comes first in the next batch
-                self._waiting.appendleft(request)
-                break
-            pieces.append((request, start, request.n_taken))
+            self._turns.append(request)
+            alike = self._waiting[self._kind(request.tokens[row])]
+            batch, n_tokens = [(request, row)], len(request.tokens[row])
+            del alike[request, row]
+            for text in alike:
+                n_more = len(text[0].tokens[text[1]])
+                if n_tokens + n_more > self._budget:
+                    break
+                batch.append(text)
+                n_tokens += n_more
+            for text in batch[1:]:
+                del alike[text]
             self._count_waiting(-n_tokens)
-            budget -= n_tokens
-            if request.n_taken < len(request.tokens):
-                self._waiting.append(request)
-        return pieces
+            return batch
+        return []
+
+    def _next_of(self, request: _Request) -> int | None:
+        """The first text of a request that waits."""
+        for row in range(request.next, len(request.tokens)):
+            if (request, row) in self._waiting[self._kind(request.tokens[row])]:
+                request.next = row + 1
+                return row
+        return None
+
+    def _place(self, batch: Sequence[_Text], began: float, computed: asyncio.Future[FloatArray]) -> None:
+        self._n_running -= 1
+        error = computed.exception()
+        if error is None:
+            self._metrics.batch_seconds.observe(time.perf_counter() - began)
+            self._metrics.batch_tokens.observe(sum(len(request.tokens[row]) for request, row in batch))
+            self._metrics.inputs.inc(len(batch))
+            for (request, row), vector in zip(batch, computed.result(), strict=True):
+                request.place(row, vector)
+        else:  # whatever the model's library raises, the next batch may be sound
+            _log.error("a batch of %d texts could not be encoded", len(batch), exc_info=error)
+            for request, _ in batch:
+                request.fail(Refusal(424, "the model could not encode this"))
+        self._start()
+        if not self._n_running:
+            self._idle.set()
+
+    def _forget(self, request: _Request) -> None:
+        for row in range(request.next, len(request.tokens)):
+            alike = self._waiting[self._kind(request.tokens[row])]
+            if (request, row) in alike:
+                del alike[request, row]
+                self._count_waiting(-len(request.tokens[row]))
+
+    def _kind(self, tokens: list[int]) -> int:
+        return 0 if self._is_padded else len(tokens)
 
     def _count_waiting(self, n_tokens: int) -> None:
         self._n_waiting_tokens += n_tokens

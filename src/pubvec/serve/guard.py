@@ -5,19 +5,18 @@ The body is read here, whole and within its limit, so that no route waits for a 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hmac
-import json
 import logging
-import math
+import random
 import re
 import time
-import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import anyio
-from starlette.datastructures import Headers, MutableHeaders
+import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pubvec.serve.limits import LimitsConfig, Refusal
@@ -70,13 +69,17 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send)
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        exchange = _Exchange(scope, send, headers.get(b"x-request-id", ""))
         takes_place = scope["path"] not in _NEVER_FULL
         self._n_running += takes_place
         self._metrics.running.set(self._n_running)
         try:
-            self._admit(scope, is_full=takes_place and self._n_running > self._limits.max_concurrent_requests)
-            await self._answer(scope, receive, exchange)
+            self._admit(scope["path"], headers)
+            if takes_place and self._n_running > self._limits.max_concurrent_requests:
+                limit = self._limits.max_concurrent_requests
+                raise Refusal(429, f"max_concurrent_requests ({limit:,}) are being answered: try again later")
+            await self._answer(scope, receive, exchange, headers.get(b"content-length", ""))
         except Refusal as refusal:
             await exchange.refuse(self._refuser, refusal, receive)
         except Exception:  # a fault of ours, which nobody else would log with the request's id
@@ -87,39 +90,36 @@ class Guard:
             self._metrics.running.set(self._n_running)
             self._tell(scope, exchange)
 
-    def _admit(self, scope: Scope, *, is_full: bool) -> None:
-        headers = Headers(scope=scope)
-        host = re.sub(r":\d*$", "", headers.get("host", ""))
+    def _admit(self, path: str, headers: Mapping[bytes, str]) -> None:
+        host = re.sub(r":\d*$", "", headers.get(b"host", ""))
         if self._hosts is not None and host not in self._hosts:
             raise Refusal(421, f"this server is addressed as {', '.join(self._hosts)}, not otherwise")
-        if self._key is not None and scope["path"] not in _ALWAYS_OPEN:
-            given = _key_of(headers.get("authorization", ""))
+        if self._key is not None and path not in _ALWAYS_OPEN:
+            given = _key_of(headers.get(b"authorization", ""))
             if not hmac.compare_digest(given.encode(), self._key.encode()):
                 refusal = Refusal(401, "the key is missing or wrong: send Authorization: Bearer KEY")
                 refusal.headers = {"WWW-Authenticate": 'Basic realm="pubvec", charset="UTF-8"'}
                 raise refusal
-        if is_full:
-            limit = self._limits.max_concurrent_requests
-            raise Refusal(429, f"max_concurrent_requests ({limit:,}) are being answered: try again later")
 
-    async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange, declared: str) -> None:
         limit_s = self._limits.request_timeout_s
         body: bytes | None = None
-        with anyio.move_on_after(limit_s) as timer:
-            exchange.timer = timer
-            body = await _read_body(scope, receive, self._limits.payload_limit)
-            exchange.n_received = len(body)
-            await self._app(scope, _replay(body, receive), exchange.send)
-        if timer.cancelled_caught:
+        try:
+            async with asyncio.timeout(limit_s) as exchange.timer:
+                body = await _read_body(receive, self._limits.payload_limit, declared)
+                exchange.n_received = len(body)
+                await self._app(scope, _replay(body, receive), exchange.send)
+        except TimeoutError:
+            if not exchange.timer.expired():
+                raise
             if body is None:
-                raise Refusal(408, f"the body has not arrived within request_timeout_s ({limit_s:g} s)")
-            raise Refusal(503, f"no answer within request_timeout_s ({limit_s:g} s): ask for less at a time")
+                raise Refusal(408, f"the body has not arrived within request_timeout_s ({limit_s:g} s)") from None
+            raise Refusal(503, f"no answer within request_timeout_s ({limit_s:g} s): ask for less at a time") from None
 
     def _tell(self, scope: Scope, exchange: _Exchange) -> None:
         seconds = time.perf_counter() - exchange.began
         route = getattr(scope.get("route"), "path", None) or "none"
-        self._metrics.requests.labels(scope["method"], route, exchange.status).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
+        self._metrics.count_request(scope["method"], route, exchange.status, seconds)
         if _log.isEnabledFor(logging.INFO):
             told = {
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -131,17 +131,16 @@ class Guard:
                 "received_bytes": exchange.n_received,
                 "sent_bytes": exchange.n_sent,
             }
-            _log.info("%s", json.dumps(told))
+            _log.info("%s", orjson.dumps(told).decode())
 
 
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        given = Headers(scope=scope).get("x-request-id", "")
-        self.request_id = given if _CLIENT_ID.fullmatch(given) else uuid.uuid4().hex
+    def __init__(self, scope: Scope, send: Send, given: str) -> None:
+        self.request_id = given if _CLIENT_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
         self.began = time.perf_counter()
-        self.timer: anyio.CancelScope | None = None
+        self.timer: asyncio.Timeout | None = None
         self.status = 0
         """0: the answer has not begun."""
         self.n_received = 0
@@ -154,10 +153,12 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             if self.timer is not None:
-                self.timer.deadline = math.inf
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self.request_id
-            headers["X-Content-Type-Options"] = "nosniff"
+                self.timer.reschedule(None)
+            message["headers"] = [
+                *message["headers"],
+                (b"x-request-id", self.request_id.encode()),
+                (b"x-content-type-options", b"nosniff"),
+            ]
         else:
             self.n_sent += len(message.get("body", b""))
         await self._send(message)
@@ -181,9 +182,8 @@ class _Exchange:
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+async def _read_body(receive: Receive, limit: int, declared: str) -> bytes:
     too_large = Refusal(413, f"the body is longer than payload_limit ({limit:,} bytes): send less at a time")
-    declared = Headers(scope=scope).get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise too_large
     parts, n_bytes = [], 0

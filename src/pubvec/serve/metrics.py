@@ -17,10 +17,12 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self.requests = Counter(
+        self._found: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        """What counts answers of one kind, which takes as long to find as to tell."""
+        self._requests = Counter(
             "pubvec_requests", "Requests answered.", ["method", "route", "status"], registry=registry
         )
-        self.seconds = Histogram(
+        self._seconds = Histogram(
             "pubvec_request_seconds",
             "Time from a request's head to the end of its answer.",
             ["route"],
@@ -42,6 +44,14 @@ class Metrics:
             "pubvec_batch_seconds", "Time to encode them.", buckets=_SECONDS, registry=registry
         )
         Gauge("pubvec_info", "Version.", ["version"], registry=registry).labels(__version__).set(1)
+
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        if (found := self._found.get((method, route, status))) is None:
+            found = self._requests.labels(method, route, status), self._seconds.labels(route)
+            self._found[method, route, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
     def write(self) -> bytes:
         """All of them, as Prometheus reads them."""
