@@ -73,7 +73,7 @@ def test_serve_answers_people_and_programs_until_it_is_interrupted(folder):
         assert client.get("/docs").status_code == 404
         assert client.get("/info", headers={"Host": "example.org"}).status_code == 421
     assert "Traceback" not in server.errors
-    assert '"route": "/search"' in server.errors
+    assert '"route":"/search"' in server.errors
     assert "aspirin" not in server.errors
 
 

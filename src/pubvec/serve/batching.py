@@ -71,7 +71,7 @@ class DynamicBatcher:
         self._waiting: defaultdict[int, dict[_Text, None]] = defaultdict(dict)
         """Texts that may share a batch, by their length; all of them if the encoder pads."""
         self._n_waiting_tokens = 0
-        self._n_running = 0
+        self._n_started = 0
         self._idle = asyncio.Event()
         self._threads = ThreadPoolExecutor(encoder.n_workers, thread_name_prefix="pubvec-batches")
 
@@ -101,16 +101,16 @@ class DynamicBatcher:
 
     async def close(self) -> None:
         """Finish what was taken on."""
-        while self._n_running:
+        while self._n_started:
             self._idle.clear()
             await self._idle.wait()
         self._threads.shutdown()
 
     def _start(self) -> None:
-        """Give every idle worker what comes next."""
-        while self._n_running < self._encoder.n_workers and (batch := self._take()):
-            is_alone = not self._n_running and not self._n_waiting_tokens
-            self._n_running += 1
+        """Give every worker what comes next, and one batch more, so that none waits for this loop."""
+        while self._n_started <= self._encoder.n_workers and (batch := self._take()):
+            is_alone = not self._n_started and not self._n_waiting_tokens
+            self._n_started += 1
             began = time.perf_counter()
             compute = partial(
                 self._encoder.encode_tokens, [request.tokens[row] for request, row in batch], is_alone=is_alone
@@ -149,7 +149,7 @@ class DynamicBatcher:
         return None
 
     def _place(self, batch: Sequence[_Text], began: float, computed: asyncio.Future[FloatArray]) -> None:
-        self._n_running -= 1
+        self._n_started -= 1
         error = computed.exception()
         if error is None:
             self._metrics.batch_seconds.observe(time.perf_counter() - began)
@@ -162,7 +162,7 @@ class DynamicBatcher:
             for request, _ in batch:
                 request.fail(Refusal(424, "the model could not encode this"))
         self._start()
-        if not self._n_running:
+        if not self._n_started:
             self._idle.set()
 
     def _forget(self, request: _Request) -> None:

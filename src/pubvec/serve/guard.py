@@ -104,17 +104,21 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange, declared: str) -> None:
         limit_s = self._limits.request_timeout_s
         body: bytes | None = None
+        timer = asyncio.timeout(limit_s)
+        exchange.timer = timer
         try:
-            async with asyncio.timeout(limit_s) as exchange.timer:
+            async with timer:
                 body = await _read_body(receive, self._limits.payload_limit, declared)
                 exchange.n_received = len(body)
                 await self._app(scope, _replay(body, receive), exchange.send)
         except TimeoutError:
-            if not exchange.timer.expired():
+            if not timer.expired():
                 raise
             if body is None:
                 raise Refusal(408, f"the body has not arrived within request_timeout_s ({limit_s:g} s)") from None
             raise Refusal(503, f"no answer within request_timeout_s ({limit_s:g} s): ask for less at a time") from None
+        finally:
+            exchange.timer = None
 
     def _tell(self, scope: Scope, exchange: _Exchange) -> None:
         seconds = time.perf_counter() - exchange.began
@@ -152,7 +156,7 @@ class _Exchange:
         """Pass a message of the answer on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            if self.timer is not None:
+            if self.timer is not None and not self.timer.expired():
                 self.timer.reschedule(None)
             message["headers"] = [
                 *message["headers"],
