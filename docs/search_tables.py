@@ -75,6 +75,12 @@ def _quality(record: dict[str, Any]) -> str:
         if found := record.get(name):
             figures = (f"{100 * found[key]:.1f} %" for key in ("first", "among_10", "among_100"))
             lines.append(f"| {name} | {' | '.join(figures)} | {100 * found['RR']:.2f} |")
+    rerank = (
+        "\n\nThe reranker of the last line is a cross-encoder that two cores made of pubvec-small in 15 minutes, from 5,000 pairs "
+        "([LOG.md](../LOG.md)): so little training sorts worse than what it sorts. Measure yours before you use `--rerank`."
+        if "hybrid+rerank" in record
+        else ""
+    )
     update, lexical = record["update"], json.loads((RESULTS / "lexical.json").read_text())
     ours, theirs = (lexical["p50_ms"][name] for name in ("pubvec", "bm25s"))
     beside = (
@@ -86,15 +92,18 @@ def _quality(record: dict[str, Any]) -> str:
         f"The {n_questions:,} questions of PubMed QA, put to {record['n_articles']:,} articles, among them the abstracts "
         "that they were made from, without title and conclusion (`runs/search_quality.py`):\n\n"
         + "\n".join(lines)
-        + f"\n\nAdding those {update['n_encoded']:,} abstracts by one update took {update['seconds']:.0f} s "
+        + f"{rerank}\n\nAdding those {update['n_encoded']:,} abstracts by one update took {update['seconds']:.0f} s "
         f"({_machine(record)}).\n\n{beside}"
     )
 
 
 def _stores(record: dict[str, Any]) -> str:
+    million = json.loads((RESULTS / "stores-million.json").read_text())
     return (
         f"All articles, rows and full text with them ({_machine(record)}, busy with other work; compare lines with each "
-        f"other, not with the figures above):\n\n{record['markdown']}\n"
+        f"other, not with the figures above):\n\n{record['markdown']}\n\n"
+        f"One million vectors, repeated with noise, rows without text (`--repeat-to 1000000`, {_machine(million)}, busy too):"
+        f"\n\n{million['markdown']}\n"
     )
 
 

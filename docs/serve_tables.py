@@ -30,7 +30,9 @@ def _limits() -> str:
     from pubvec.serve.limits import LimitsConfig
 
     docs = field_docs(LimitsConfig)
-    lines = [f"| `{field.name}` | {field.default:,g} | {docs[field.name]} |" for field in fields(LimitsConfig)]
+    lines = [
+        f"| `{field.name}` | {field.default:,g} | {docs[field.name]} |" for field in fields(LimitsConfig)
+    ]
     return "\n".join(["| limit | by default | |", "|---|--:|---|", *lines]) + "\n"
 
 

@@ -381,6 +381,7 @@ def main() -> None:
             )
         return
     results: dict[str, Any] = {}
+    about = {"machine": describe_machine(), "versions": package_versions(), "commit": code_commit()}
     for name in chosen.contender or CONTENDERS:
         command = [sys.executable, __file__, "--only", name, str(chosen.articles), str(chosen.vectors)]
         command += ["--repeat-to", str(chosen.repeat_to)] if chosen.repeat_to else []
@@ -396,13 +397,7 @@ def main() -> None:
         except subprocess.TimeoutExpired:
             results[name] = {"error": f"not done within {chosen.limit_s:.0f} s"}
         print(list(iter_lines({name: results[name]}))[-1], flush=True)
-    record = {
-        "machine": describe_machine(),
-        "versions": package_versions(),
-        "commit": code_commit(),
-        "results": results,
-    }
-    write_json(chosen.output, {**record, "markdown": "\n".join(iter_lines(results))})
+        write_json(chosen.output, {**about, "results": results, "markdown": "\n".join(iter_lines(results))})
 
 
 if __name__ == "__main__":

@@ -213,7 +213,9 @@ def configure(app: ASGIApp, door: Door, limits: LimitsConfig) -> uvicorn.Config:
 
 def log_requests() -> None:
     """Write one line of JSON a request to stderr, without its text."""
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # which takes longer than the line
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = (
+        False  # which takes longer than the line
+    )
     log = logging.getLogger("pubvec.serve")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -113,7 +113,9 @@ class DynamicBatcher:
             self._n_started += 1
             began = time.perf_counter()
             compute = partial(
-                self._encoder.encode_tokens, [request.tokens[row] for request, row in batch], is_alone=is_alone
+                self._encoder.encode_tokens,
+                [request.tokens[row] for request, row in batch],
+                is_alone=is_alone,
             )
             computed = asyncio.get_running_loop().run_in_executor(self._threads, compute)
             computed.add_done_callback(partial(self._place, batch, began))

@@ -115,8 +115,12 @@ class Guard:
             if not timer.expired():
                 raise
             if body is None:
-                raise Refusal(408, f"the body has not arrived within request_timeout_s ({limit_s:g} s)") from None
-            raise Refusal(503, f"no answer within request_timeout_s ({limit_s:g} s): ask for less at a time") from None
+                raise Refusal(
+                    408, f"the body has not arrived within request_timeout_s ({limit_s:g} s)"
+                ) from None
+            raise Refusal(
+                503, f"no answer within request_timeout_s ({limit_s:g} s): ask for less at a time"
+            ) from None
         finally:
             exchange.timer = None
 
