@@ -76,8 +76,9 @@ def _quality(record: dict[str, Any]) -> str:
             figures = (f"{100 * found[key]:.1f} %" for key in ("first", "among_10", "among_100"))
             lines.append(f"| {name} | {' | '.join(figures)} | {100 * found['RR']:.2f} |")
     rerank = (
-        "\n\nThe reranker of the last line is a cross-encoder that two cores made of pubvec-small in 15 minutes, from 5,000 pairs "
-        "([LOG.md](../LOG.md)): so little training sorts worse than what it sorts. Measure yours before you use `--rerank`."
+        "\n\nThe reranker of the last line is a cross-encoder that two cores made of pubvec-small in 15 minutes, "
+        "from 5,000 pairs ([LOG.md](../LOG.md)): so little training sorts worse "
+        "than what it sorts. Measure yours before you use `--rerank`."
         if "hybrid+rerank" in record
         else ""
     )
@@ -102,8 +103,8 @@ def _stores(record: dict[str, Any]) -> str:
     return (
         f"All articles, rows and full text with them ({_machine(record)}, busy with other work; compare lines with each "
         f"other, not with the figures above):\n\n{record['markdown']}\n\n"
-        f"One million vectors, repeated with noise, rows without text (`--repeat-to 1000000`, {_machine(million)}, busy too):"
-        f"\n\n{million['markdown']}\n"
+        "One million vectors, repeated with noise, rows without text (`--repeat-to 1000000`, "
+        f"{_machine(million)}, busy too):\n\n{million['markdown']}\n"
     )
 
 

@@ -20,8 +20,9 @@ def summary(results: Path) -> str:
     ours, plain, encoder = found["64 clients"], found["plain, 64 clients"], found["encoder"]
     return (
         f"64 clients at a time get {ours['per_s']:,.0f} short queries a second encoded on {machine['n_cores']} cores "
-        f"({machine['processor']}), client included: {ours['per_s'] / plain['per_s']:.1f} times what FastAPI with sentence-transformers "
-        f"gives, and {ours['per_s'] / encoder['by_64_per_s']:.0%} of what the bare encoder does 64 a call.\n"
+        f"({machine['processor']}), client included: {ours['per_s'] / plain['per_s']:.1f} times what FastAPI with "
+        f"sentence-transformers gives, and {ours['per_s'] / encoder['by_64_per_s']:.0%} of what "
+        "the bare encoder does 64 a call.\n"
     )
 
 
@@ -42,30 +43,38 @@ def _load(record: dict[str, Any]) -> str:
     plain, plain_one = found["plain, 64 clients"], found["plain, 1 client"]
     share = many["per_s"] / encoder["batch_per_s"]
     share_64 = many["per_s"] / encoder["by_64_per_s"]
+    plainly = "FastAPI + sentence-transformers"
+    alone = {"per_s": 1000 / encoder["p50_ms"], **encoder}
     lines = [
-        f"{machine['processor']}, {machine['n_cores']} cores, shared by server and client (wrk); {record['model']} int8; short queries, one "
-        f"a request; medians of {record['n_rounds']} rounds in which all take turns (`runs/serve_load.py`):",
+        f"{machine['processor']}, {machine['n_cores']} cores, shared by server and client (wrk); {record['model']} "
+        f"int8; short queries, one a request; medians of {record['n_rounds']} rounds in which all take turns (`runs/serve_load.py`):",
         "",
         "| | queries/s | p50 | p99 |",
         "|---|--:|--:|--:|",
         f"| the bare encoder, all queries in one call | {encoder['batch_per_s']:,.0f} | | |",
         f"| the bare encoder, 64 a call | {encoder['by_64_per_s']:,.0f} | | |",
-        f"| the server, 64 clients | {many['per_s']:,.0f} | {many['p50_ms']:.1f} ms | {many['p99_ms']:.1f} ms |",
-        f"| FastAPI + sentence-transformers, 64 clients | {plain['per_s']:,.0f} | {plain['p50_ms']:.1f} ms | {plain['p99_ms']:.1f} ms |",
-        f"| the bare encoder, one query a call | {1000 / encoder['p50_ms']:,.0f} | {encoder['p50_ms']:.1f} ms | {encoder['p99_ms']:.1f} ms |",
-        f"| the server, one client | {one['per_s']:,.0f} | {one['p50_ms']:.1f} ms | {one['p99_ms']:.1f} ms |",
-        f"| FastAPI + sentence-transformers, one client | {plain_one['per_s']:,.0f} | {plain_one['p50_ms']:.1f} ms | {plain_one['p99_ms']:.1f} ms |",
+        _line("the server, 64 clients", many),
+        _line(f"{plainly}, 64 clients", plain),
+        _line("the bare encoder, one query a call", alone),
+        _line("the server, one client", one),
+        _line(f"{plainly}, one client", plain_one),
         "",
         f"That is {share:.0%} of the encoder's rate on a long list and {share_64:.0%} of that on lists of 64, "
         f"{many['per_s'] / plain['per_s']:.1f} times the plain server's, and for a single client "
-        f"{one['p99_ms'] / encoder['p99_ms']:.1f} times the encoder's p99. The server answers {found['start_s']:.1f} s after its start.",
+        f"{one['p99_ms'] / encoder['p99_ms']:.1f} times the encoder's p99. The server answers {found['start_s']:.1f} s "
+        "after its start.",
     ]
     if soak := found.get("soak"):
         statuses = ", ".join(f"{n:,} × {status}" for status, n in soak["statuses"].items())
         lines += [
             "",
-            f"{soak['seconds'] / 60:.0f} minutes of mixed load by 12 clients on a server that takes 8 requests at a time: {statuses}; "
+            f"{soak['seconds'] / 60:.0f} minutes of mixed load by 12 clients on a server that takes 8 requests at a time: "
+            f"{statuses}; "
             f"{soak['n_5xx']} of 500 or above. Resident memory, median of the first third and of the last: "
             f"{soak['resident_bytes_first_third'] / 1e6:,.0f} and {soak['resident_bytes_last_third'] / 1e6:,.0f} MB.",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _line(name: str, found: dict[str, float]) -> str:
+    return f"| {name} | {found['per_s']:,.0f} | {found['p50_ms']:.1f} ms | {found['p99_ms']:.1f} ms |"

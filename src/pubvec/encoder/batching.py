@@ -113,7 +113,7 @@ class Batcher:
     def compute_tokens(
         self, ids: Sequence[list[int]], compute: Compute, dim: int, *, is_alone: bool
     ) -> FloatArray:
-        """Vectors of texts whose tokens are given, all at once; unless alone, in the thread of the caller. *Shape:* (n, dim)"""
+        """Vectors of texts whose tokens are given; unless alone, in the thread of the caller. *Shape:* (n, dim)"""
         batches = list(self.iter_batches(ids))
         if not is_alone:
             vectors = np.empty((len(ids), dim), dtype=np.float32)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
@@ -122,7 +123,8 @@ def create_app(
         app.include_router(make_web_router(searcher, chat))
         refuser = Refuser(render_refusal)
     refuser.add_to(app)
-    often = [route for router in (tei, openai) for route in router.routes if route.path in _OFTEN]  # type: ignore[attr-defined]  # all are of this kind
+    routes = [route for router in (tei, openai) for route in router.routes]
+    often = [route for route in routes if isinstance(route, APIRoute) and route.path in _OFTEN]
     app.add_middleware(Express, routes=often)
     guard_app(app, limits, metrics, refuser, door)
     return app
