@@ -47,7 +47,8 @@ def _load(record: dict[str, Any]) -> str:
     alone = {"per_s": 1000 / encoder["p50_ms"], **encoder}
     lines = [
         f"{machine['processor']}, {machine['n_cores']} cores, shared by server and client (wrk); {record['model']} "
-        f"int8; short queries, one a request; medians of {record['n_rounds']} rounds in which all take turns (`runs/serve_load.py`):",
+        f"int8; short queries, one a request; medians of {record['n_rounds']} rounds in which all take turns "
+        "(`runs/serve_load.py`):",
         "",
         "| | queries/s | p50 | p99 |",
         "|---|--:|--:|--:|",
