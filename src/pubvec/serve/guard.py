@@ -5,11 +5,11 @@ The body is read here, whole and within its limit, so that no route waits for a 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hmac
 import logging
+import math
 import random
 import re
 import time
@@ -104,25 +104,15 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange, declared: str) -> None:
         limit_s = self._limits.request_timeout_s
         body: bytes | None = None
-        timer = asyncio.timeout(limit_s)
-        exchange.timer = timer
-        try:
-            async with timer:
-                body = await _read_body(receive, self._limits.payload_limit, declared)
-                exchange.n_received = len(body)
-                await self._app(scope, _replay(body, receive), exchange.send)
-        except TimeoutError:
-            if not timer.expired():
-                raise
+        with anyio.move_on_after(limit_s) as timer:
+            exchange.timer = timer
+            body = await _read_body(receive, self._limits.payload_limit, declared)
+            exchange.n_received = len(body)
+            await self._app(scope, _replay(body, receive), exchange.send)
+        if timer.cancelled_caught:
             if body is None:
-                raise Refusal(
-                    408, f"the body has not arrived within request_timeout_s ({limit_s:g} s)"
-                ) from None
-            raise Refusal(
-                503, f"no answer within request_timeout_s ({limit_s:g} s): ask for less at a time"
-            ) from None
-        finally:
-            exchange.timer = None
+                raise Refusal(408, f"the body has not arrived within request_timeout_s ({limit_s:g} s)")
+            raise Refusal(503, f"no answer within request_timeout_s ({limit_s:g} s): ask for less at a time")
 
     def _tell(self, scope: Scope, exchange: _Exchange) -> None:
         seconds = time.perf_counter() - exchange.began
@@ -148,7 +138,7 @@ class _Exchange:
     def __init__(self, scope: Scope, send: Send, given: str) -> None:
         self.request_id = given if _CLIENT_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
         self.began = time.perf_counter()
-        self.timer: asyncio.Timeout | None = None
+        self.timer: anyio.CancelScope | None = None
         self.status = 0
         """0: the answer has not begun."""
         self.n_received = 0
@@ -160,8 +150,8 @@ class _Exchange:
         """Pass a message of the answer on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            if self.timer is not None and not self.timer.expired():
-                self.timer.reschedule(None)
+            if self.timer is not None:
+                self.timer.deadline = math.inf
             message["headers"] = [
                 *message["headers"],
                 (b"x-request-id", self.request_id.encode()),
