@@ -76,7 +76,7 @@ ADDRESSES = {
     "starlette": {"serve/"},
     "uvicorn": {"serve/app.py"},
     "prometheus_client": {"serve/metrics.py"},
-    "orjson": {"serve/openai.py"},
+    "orjson": {"serve/writing.py"},
     "mcp": {"serve/mcp.py"},
 }
 DOORS = {

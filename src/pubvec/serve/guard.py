@@ -16,12 +16,12 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 import anyio
-import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pubvec.serve.limits import LimitsConfig, Refusal
 from pubvec.serve.metrics import Metrics
 from pubvec.serve.refusals import Refuser
+from pubvec.serve.writing import write_json
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _ALWAYS_OPEN = ("/health", "/ping")
@@ -129,7 +129,7 @@ class Guard:
                 "received_bytes": exchange.n_received,
                 "sent_bytes": exchange.n_sent,
             }
-            _log.info("%s", orjson.dumps(told).decode())
+            _log.info("%s", write_json(told).decode())
 
 
 class _Exchange:

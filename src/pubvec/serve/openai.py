@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Any, Literal
 
-import numpy as np
-import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
@@ -14,8 +12,7 @@ from pubvec.encoder.forms import EmbeddingForm
 from pubvec.serve.embedding import Embedder, Inputs
 from pubvec.serve.limits import Refusal
 from pubvec.serve.refusals import OPENAI_REFUSALS
-
-JSON = "application/json"
+from pubvec.serve.writing import JSON, write_json
 
 
 class EmbeddingsRequest(BaseModel):
@@ -114,8 +111,3 @@ def make_openai_router(embedder: Embedder) -> APIRouter:
         return Model(id=name)
 
     return router
-
-
-def write_json(answer: Any) -> bytes:
-    """JSON of what may hold numpy's rows."""
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY, default=np.ndarray.tolist)

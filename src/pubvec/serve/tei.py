@@ -16,8 +16,8 @@ from pubvec.errors import InputError
 from pubvec.serve.embedding import Embedder, Inputs
 from pubvec.serve.limits import Refusal
 from pubvec.serve.metrics import CONTENT_TYPE, Metrics
-from pubvec.serve.openai import JSON, write_json
 from pubvec.serve.refusals import REFUSALS
+from pubvec.serve.writing import JSON, write_json
 from pubvec.version import __version__
 
 
