@@ -98,6 +98,8 @@ class Faiss:
     """Vectors in faiss: `factory`, rescored from float16. Rows and full text elsewhere."""
 
     factory: str | None = "RaBitQ"
+    n_probes: int | None = None
+    """Lists of an inverted file that are searched."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -124,13 +126,14 @@ class Faiss:
         if rows is not None and len(rows) <= 4 * N_CANDIDATES:
             found = rows
         else:
-            parameters = None
+            options: dict[str, Any] = {}
             if rows is not None:
                 mask = np.zeros(len(self.float16), bool)
                 mask[rows] = True
-                parameters = faiss.SearchParameters(
-                    sel=faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-                )
+                options["sel"] = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+            parameters = faiss.SearchParameters(**options) if options else None
+            if self.n_probes is not None:
+                parameters = faiss.SearchParametersIVF(nprobe=self.n_probes, **options)
             query = np.packbits(vector > 0)[None] if self.factory is None else vector[None]
             found = self.codes.search(query, N_CANDIDATES, params=parameters)[1][0]
         cosines = self.float16[found].astype(np.float32) @ vector
@@ -194,6 +197,13 @@ class FaissSqliteSq8(FaissSqlite):
     factory = "SQ8"
 
 
+class FaissSqliteIvf(FaissSqlite):
+    """An inverted file of them."""
+
+    factory = "IVF1024,SQ8"
+    n_probes = 64
+
+
 class FaissTantivy(Faiss):
     """Rows and full text in tantivy."""
 
@@ -251,6 +261,7 @@ CONTENDERS: dict[str, Any] = {
     "LanceDB, IVF_PQ": LancePq,
     "LanceDB, IVF_HNSW_SQ": LanceHnsw,
     "faiss SQ8 + SQLite FTS5": FaissSqliteSq8,
+    "faiss IVF SQ8 + SQLite FTS5": FaissSqliteIvf,
     "faiss 1 bit (Hamming) + SQLite FTS5": FaissSqliteBits,
     "faiss RaBitQ + SQLite FTS5": FaissSqlite,
     "faiss RaBitQ + tantivy": FaissTantivy,
@@ -369,7 +380,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--only", help="measure this contender in this process")
     parser.add_argument("--repeat-to", type=int, help="so many vectors, without texts")
-    parser.add_argument("--contender", action="append", help="measure these alone")
+    parser.add_argument("--contender", action="append", help="measure these alone; the file keeps the others")
     parser.add_argument("--limit-s", type=float, default=900)
     chosen = parser.parse_args()
     if chosen.only:
@@ -380,7 +391,8 @@ def main() -> None:
                 )
             )
         return
-    results: dict[str, Any] = {}
+    is_partly = chosen.contender and chosen.output.exists()
+    results: dict[str, Any] = json.loads(chosen.output.read_text())["results"] if is_partly else {}
     about = {"machine": describe_machine(), "versions": package_versions(), "commit": code_commit()}
     for name in chosen.contender or CONTENDERS:
         command = [sys.executable, __file__, "--only", name, str(chosen.articles), str(chosen.vectors)]
