@@ -101,10 +101,9 @@ def _quality(record: dict[str, Any]) -> str:
 def _stores(record: dict[str, Any]) -> str:
     million = json.loads((RESULTS / "stores-million.json").read_text())
     return (
-        f"All articles, rows and full text with them ({_machine(record)}, busy with other work; compare lines with each "
-        f"other, not with the figures above):\n\n{record['markdown']}\n\n"
+        f"All articles, rows and full text with them, one run ({_machine(record)}):\n\n{record['markdown']}\n\n"
         "One million vectors, repeated with noise, rows without text (`--repeat-to 1000000`, "
-        f"{_machine(million)}, busy too):\n\n{million['markdown']}\n"
+        f"{_machine(million)}, busy with other work; compare lines with each other alone):\n\n{million['markdown']}\n"
     )
 
 
