@@ -89,9 +89,8 @@ def test_batches_keep_to_their_budget_and_short_requests_go_first(tiny):
 
     np.testing.assert_allclose(run(work), tiny.encode_tokens(long_list), atol=1e-5)
     assert all(sum(map(len, batch)) <= 600 for batch in watched.batches)
-    n_before = (
-        tiny.n_workers + 1
-    )  # taken when the query came; then the list has the first turn, and it the second
+    # So many were taken when the query came; then the list has the first turn, and it the second.
+    n_before = tiny.n_workers + 1
     assert query[0] in [tokens for batch in watched.batches[: n_before + 2] for tokens in batch]
     assert sum(map(len, watched.batches)) == 401
 

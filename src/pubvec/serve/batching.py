@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -124,8 +124,9 @@ class DynamicBatcher:
         """The text whose turn it is, and those that go with it."""
         while self._turns:
             request = self._turns.popleft()
-            if request.done.done() or (row := self._next_of(request)) is None:
+            if request.done.done() or (row := next(self._iter_waiting(request), None)) is None:
                 continue
+            request.next = row + 1
             self._turns.append(request)
             alike = self._waiting[self._kind(request.tokens[row])]
             batch, n_tokens = [(request, row)], len(request.tokens[row])
@@ -142,13 +143,11 @@ class DynamicBatcher:
             return batch
         return []
 
-    def _next_of(self, request: _Request) -> int | None:
-        """The first text of a request that waits."""
+    def _iter_waiting(self, request: _Request) -> Iterator[int]:
+        """The texts of a request that wait, in their order."""
         for row in range(request.next, len(request.tokens)):
             if (request, row) in self._waiting[self._kind(request.tokens[row])]:
-                request.next = row + 1
-                return row
-        return None
+                yield row
 
     def _place(self, batch: Sequence[_Text], began: float, computed: asyncio.Future[FloatArray]) -> None:
         self._n_started -= 1
@@ -168,11 +167,9 @@ class DynamicBatcher:
             self._idle.set()
 
     def _forget(self, request: _Request) -> None:
-        for row in range(request.next, len(request.tokens)):
-            alike = self._waiting[self._kind(request.tokens[row])]
-            if (request, row) in alike:
-                del alike[request, row]
-                self._count_waiting(-len(request.tokens[row]))
+        for row in self._iter_waiting(request):
+            del self._waiting[self._kind(request.tokens[row])][request, row]
+            self._count_waiting(-len(request.tokens[row]))
 
     def _kind(self, tokens: list[int]) -> int:
         return 0 if self._is_padded else len(tokens)

@@ -7,7 +7,9 @@ from typing import get_type_hints
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pubvec.serve.guard import replay
 
 
 class Express:
@@ -33,7 +35,7 @@ class Express:
         try:
             request = model.model_validate_json(message["body"])
         except ValidationError:
-            await self._app(scope, _before(message, receive), send)
+            await self._app(scope, replay(message["body"], receive), send)
             return
         scope["route"] = route
         response = await route.endpoint(request)
@@ -47,13 +49,3 @@ def _model_of(route: APIRoute) -> type[BaseModel]:
 
 def _is_json(scope: Scope) -> bool:
     return scope["method"] == "POST" and (b"content-type", b"application/json") in scope["headers"]
-
-
-def _before(message: Message, receive: Receive) -> Receive:
-    """`receive` with a message before what follows."""
-    messages = [message]
-
-    async def received() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return received

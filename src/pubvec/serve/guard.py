@@ -69,7 +69,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
         exchange = _Exchange(scope, send, headers.get(b"x-request-id", ""))
         takes_place = scope["path"] not in _NEVER_FULL
         self._n_running += takes_place
@@ -108,7 +108,7 @@ class Guard:
             exchange.timer = timer
             body = await _read_body(receive, self._limits.payload_limit, declared)
             exchange.n_received = len(body)
-            await self._app(scope, _replay(body, receive), exchange.send)
+            await self._app(scope, replay(body, receive), exchange.send)
         if timer.cancelled_caught:
             if body is None:
                 raise Refusal(408, f"the body has not arrived within request_timeout_s ({limit_s:g} s)")
@@ -197,7 +197,7 @@ async def _read_body(receive: Receive, limit: int, declared: str) -> bytes:
             return b"".join(parts)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
     """`receive` with the body in one piece before what follows it."""
     is_given = False
 
