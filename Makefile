@@ -65,5 +65,5 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e ".[train,search,serve,txtai]" --group dev --group bench
+	$(PIP) -e ".[train,search,serve,txtai,scale]" --group dev --group bench
 	touch $@

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from makers import make_article, make_deletion, write_xml
 from pubvec.collection import Collection
-from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.parse import parse
+from pubvec.engine import LocalEngine
 
 KEYS = st.tuples(st.integers(1, 6), st.integers(1, 3))
 FILES = st.lists(st.tuples(st.lists(KEYS, max_size=8), st.lists(KEYS, max_size=3)), min_size=1, max_size=5)
@@ -44,7 +44,7 @@ def test_collection_shows_what_a_dictionary_shows(
             ]
             paths.append(folder / f"pubmed26n{number + 1:04d}.xml")
             write_xml(paths[-1], [*xml, *([make_deletion(deleted)] if deleted else [])])
-        parse(paths[::-1], folder / "articles", ParseConfig(n_workers=1))
+        parse(paths[::-1], folder / "articles", engine=LocalEngine(1))
         collection = Collection(folder / "articles")
         table = collection.read(["pmid", "title"])
         found = dict(zip(table["pmid"].to_pylist(), table["title"].to_pylist(), strict=True))

@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "pubvec"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-GROUND = {"records", "tables", "files", "errors", "progress", "collection", "cores", "version"}
+GROUND = {"records", "tables", "files", "errors", "progress", "collection", "cores", "version", "engine"}
 ROOMS = {"corpus", "pairs", "training", "export", "evaluation", "search", "serve", "scale"}
 ARROWS: dict[str, set[str]] = {
     "records": set(),
@@ -23,6 +23,8 @@ ARROWS: dict[str, set[str]] = {
     "version": set(),
     "cores": set(),
     "progress": set(),
+    "engine": {"cores", "errors", "pool"},
+    "pool": {"engine", "errors"},
     "files": {"errors", "version"},
     "collection": {"errors", "files"},
     "encoder": GROUND,

@@ -57,14 +57,15 @@ class Collection:
         self.shards = sorted(self.folder.glob(_SHARDS))
         if not self.shards:
             raise InputError(f"{self.folder} holds no shard {_SHARDS}: `pubvec parse` makes them")
-        self._is_current = self._find_current()
+        self.masks = self._find_current()
+        """Which rows of each shard are current. *Shape:* (n_rows of the shard,) each"""
 
     def __len__(self) -> int:
-        return int(sum(mask.sum() for mask in self._is_current))
+        return int(sum(mask.sum() for mask in self.masks))
 
     def iter_tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the current rows of each shard, in order; `columns` are fields of `records.Article`."""
-        for shard, mask in zip(self.shards, self._is_current, strict=True):
+        for shard, mask in zip(self.shards, self.masks, strict=True):
             table = pq.read_table(shard, columns=None if columns is None else list(columns))
             yield table if mask.all() else table.filter(pa.array(mask))
 

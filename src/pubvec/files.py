@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
 import time
@@ -32,6 +33,7 @@ RECIPE = "pubvec.json"
 """Manifest of a model or index folder: how it was made."""
 _STARTED = ".started.json"
 _LOCK = ".lock"
+_TEMPORARY = ".tmp"
 _REPORTED_PACKAGES = ("pubvec", "numpy", "pyarrow", "lxml", "torch", "sentence-transformers", "onnxruntime")
 
 
@@ -159,6 +161,8 @@ class OutputFolder:
             **self._start, counts=self.counts, seconds=self._seconds(), versions=package_versions()
         )
         write_json(self.path / self._manifest_name, json_ready(manifest))
+        for remnant in self.path.rglob(f".*{_TEMPORARY}"):  # of what was killed
+            remove(remnant)
         remove(self.path / _STARTED)
         remove(self.path / _LOCK)
         old = self.goal.with_name(self.goal.name + ".old")
@@ -171,7 +175,7 @@ class OutputFolder:
 
     def _keep_or_remove(self) -> None:
         """Keep finished files for the next attempt; leave nothing behind where there are none."""
-        if any(child.name not in (_STARTED, _LOCK) for child in self.path.iterdir()):
+        if any(not child.name.startswith(".") for child in self.path.iterdir()):
             write_json(self.path / _STARTED, {**self._start, "seconds": self._seconds()})
         else:
             remove(self.path)
@@ -179,17 +183,16 @@ class OutputFolder:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; sync and rename it to `path` if the block succeeds."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    """Yield a temporary name, no one else's, beside `path`; sync and rename it to `path` if the block succeeds."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
         yield temporary
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
-    except BaseException:
+    finally:
         with suppress(OSError):
             remove(temporary)
-        raise
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -221,10 +224,10 @@ def fingerprint(path: Path | str) -> str:
     """SHA-256 of a file, or of a folder's manifest (which holds the hashes of what it was made from)."""
     path = Path(path)
     if path.is_dir():
-        manifests = [path / name for name in (MANIFEST, RECIPE) if (path / name).is_file()]
-        if not manifests:
+        manifest = next((path / name for name in (MANIFEST, RECIPE) if (path / name).is_file()), None)
+        if manifest is None:
             return _hash_files(sorted(p for p in path.rglob("*") if p.is_file()))
-        path = manifests[0]
+        path = manifest
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     return _hash_files([path])

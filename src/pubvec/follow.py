@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.parse import parse
+from pubvec.engine import Engine
 from pubvec.errors import CompleteError
 from pubvec.files import fingerprint, read_manifest, remove
 
@@ -24,8 +25,11 @@ def follow(
     config: ParseConfig | None = None,
     is_baseline: bool = False,
     allow_gaps: bool = False,
+    engine: Engine | None = None,
 ) -> Version:
-    """Parse `files` and apply them to `index`, see `search.update.update`; a killed run is resumed by the same call.
+    """Parse `files` and apply them to `index`, on `engine`; a killed run is resumed by the same call.
+
+    See `search.update.update`.
 
     Raises:
         InputError: a file is damaged, or does not follow those in the index; nothing is applied then.
@@ -37,7 +41,7 @@ def follow(
     together = "".join(fingerprint(file) for file in files)
     articles = Path(index) / f"incoming-{hashlib.sha256(together.encode()).hexdigest()[:16]}"
     with suppress(CompleteError):  # a killed run had parsed them
-        parse(files, articles, config)
-    version = update(index, articles, is_baseline=is_baseline, allow_gaps=allow_gaps)
+        parse(files, articles, config, engine=engine)
+    version = update(index, articles, is_baseline=is_baseline, allow_gaps=allow_gaps, engine=engine)
     remove(articles)
     return version

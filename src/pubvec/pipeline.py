@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pubvec.encoder import Encoder
+from pubvec.engine import Engine
 from pubvec.errors import CompleteError, ConfigError, PubvecError
 from pubvec.evaluation.compare import Table
 from pubvec.evaluation.machine import code_commit, describe_machine
@@ -65,6 +66,7 @@ def run(
     student: str = "minilm",
     teacher: str = "mpnet",
     data: Path | str | None = None,
+    engine: Engine | None = None,
     on_stage: Callable[[Stage], None] = lambda _: None,
 ) -> RunReport:
     """Make an evaluated, exported and searchable model from PubMed XML.
@@ -75,6 +77,8 @@ def run(
         preset: settings, or the name of a preset.
         student: model to start from; `teacher`: model to imitate.
         data: evaluation sets: kept out of the pairs, and evaluated on where the preset names their task.
+        engine: what parses, computes the teacher's vectors and the reranker's scores, and encodes for the index;
+            None: this machine.
         on_stage: called as each stage ends.
 
     Raises:
@@ -85,7 +89,7 @@ def run(
         if preset not in PRESETS:
             raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
         preset = PRESETS[preset]
-    job = _Job(Path(output), preset, student, teacher, Path(data) if data else None, on_stage)
+    job = _Job(Path(output), preset, student, teacher, Path(data) if data else None, engine, on_stage)
     job.make_pairs(files)
     job.train()
     job.export()
@@ -104,6 +108,7 @@ class _Job:
         student: str,
         teacher: str,
         data: Path | None,
+        engine: Engine | None,
         on_stage: Callable[[Stage], None],
     ) -> None:
         self.folder = folder
@@ -111,6 +116,7 @@ class _Job:
         self.student = student
         self.teacher = teacher
         self.data = data
+        self.engine = engine
         self.stages: list[Stage] = []
         self._on_stage = on_stage
 
@@ -121,19 +127,19 @@ class _Job:
         if not files:
             files = [str(self._download())]
         articles = self.folder / "articles"
-        self._stage("parse", parse, files, articles)
+        self._stage("parse", parse, files, articles, engine=self.engine)
         exclude = [self.data] if self.data else []
         self._stage(
             "pairs", build_pairs, articles, self.folder / "pairs", config=self.preset.pairs, exclude=exclude
         )
 
     def _download(self) -> Path:
-        from pubvec.corpus.download import download_first
+        from pubvec.corpus.download import download
 
         kept = sorted((self.folder / "pubmed").glob("*.xml.gz"))
         if kept:
             return kept[0]
-        self._stage("download", download_first, self.folder / "pubmed")
+        self._stage("download", download, self.folder / "pubmed", first=1, last=1)
         return self._download()
 
     def train(self) -> None:
@@ -145,10 +151,25 @@ class _Job:
         folder, pairs, preset, student = self.folder, self.folder / "pairs", self.preset, self.student
         aligned, cross_encoder, scored = (folder / name for name in ("aligned", "reranker", "scores"))
         self._stage(
-            "align", align, pairs, aligned, student=student, teacher=self.teacher, config=preset.align
+            "align",
+            align,
+            pairs,
+            aligned,
+            student=student,
+            teacher=self.teacher,
+            config=preset.align,
+            engine=self.engine,
         )
         self._stage("reranker", reranker, pairs, cross_encoder, base=student, config=preset.reranker)
-        self._stage("scores", scores, pairs, scored, reranker=str(cross_encoder), config=preset.scores)
+        self._stage(
+            "scores",
+            scores,
+            pairs,
+            scored,
+            reranker=str(cross_encoder),
+            config=preset.scores,
+            engine=self.engine,
+        )
         self._stage(
             "contrast", contrast, scored, folder / "small", student=str(aligned), config=preset.contrast
         )
@@ -188,6 +209,7 @@ class _Job:
             str(folder / "small"),
             folder / "index",
             config=self.preset.index,
+            engine=self.engine,
         )
 
     def report(self) -> RunReport:

@@ -54,13 +54,22 @@ def draw(what: str, n_total: int | None = None) -> Iterator[Callable[[int], None
 
 
 def make_bar(console: Any, *, is_hidden: bool = False) -> Any:
-    """Make a `rich.progress.Progress` on a rich console: name, bar, count and time left."""
+    """Make a `rich.progress.Progress` on a rich console: name, bar, count, rate and time left."""
     from rich import progress
+    from rich.text import Text
+
+    class Rate(progress.ProgressColumn):
+        """How many a second."""
+
+        def render(self, task: progress.Task) -> Text:
+            """See `rich.progress.ProgressColumn`."""
+            return Text(f"{task.speed:,.1f}/s" if task.speed else "")
 
     return progress.Progress(
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
+        Rate(),
         progress.TimeRemainingColumn(),
         console=console,
         transient=True,

@@ -14,6 +14,7 @@ from makers import make_article, make_articles_xml, make_deletion, make_document
 from pubvec.collection import Collection
 from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.parse import parse
+from pubvec.engine import LocalEngine
 from pubvec.errors import ConfigError, InputError
 
 SKIP = ParseConfig(skip_bad_records=True)
@@ -204,7 +205,7 @@ def test_a_bad_file_among_good_ones_keeps_their_shards(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"1\.xml: record 2 \(the last good one has PMID 1\), byte \d+: its PMID"
     ):
-        parse(files, tmp_path / "out", ParseConfig(n_workers=1))
+        parse(files, tmp_path / "out", engine=LocalEngine(1))
     left = {path.name for path in (tmp_path / "out.partial").iterdir()}
     assert {name for name in left if not name.startswith(".")} == {"part-00000.parquet"}
     assert not any("tmp" in name for name in left)

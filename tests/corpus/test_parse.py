@@ -14,14 +14,14 @@ import pytest
 
 from makers import make_article, make_articles_xml, make_deletion, make_document, write_xml
 from pubvec.collection import Collection
-from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.parse import order_files, parse
+from pubvec.engine import LocalEngine
 from pubvec.errors import InputError, OutputError
 from pubvec.progress import listen
 from pubvec.records import Article, DeletedCitation
 from pubvec.tables import rows_of, schema_of
 
-ONE_WORKER = ParseConfig(n_workers=1)
+ONE_WORKER = LocalEngine(1)
 
 
 def pmids(folder: Path) -> list[int]:
@@ -39,11 +39,11 @@ def test_shards_manifest_and_progress(tmp_path: Path) -> None:
     ]
     seen: list[tuple[str, int, int | None]] = []
     with listen(lambda *report: seen.append(report)):
-        manifest = parse(files, tmp_path / "articles", ONE_WORKER)
+        manifest = parse(files, tmp_path / "articles", engine=ONE_WORKER)
     assert manifest.command == "parse" and list(manifest.inputs) == ["b.xml.gz", "a.xml"]
     assert manifest.counts == {"n_files": 2, "n_records": 3, "n_deleted": 2, "n_skipped": 0, "skipped": []}
     assert manifest.config["files"] == ["b.xml.gz", "a.xml"]
-    assert "n_workers" not in manifest.config and manifest.config["skip_bad_records"] is False
+    assert manifest.config["skip_bad_records"] is False
     assert seen == [("files", 1, 2), ("files", 2, 2)]
     assert pmids(tmp_path / "articles") == [1, 3]
     table = pq.read_table(tmp_path / "articles" / "part-00000.parquet")
@@ -102,7 +102,7 @@ def test_complete_output_is_refused_without_force(tmp_path: Path) -> None:
 def test_workers_write_the_same_bytes(tmp_path: Path) -> None:
     files = [make_articles_xml(tmp_path / f"{i}.xml.gz", 1500, first_pmid=1 + 1500 * i) for i in range(3)]
     for n_workers in (1, 2):
-        parse(files, tmp_path / str(n_workers), ParseConfig(n_workers=n_workers))
+        parse(files, tmp_path / str(n_workers), engine=LocalEngine(n_workers))
     assert shards(tmp_path / "1") == shards(tmp_path / "2")
     assert len(pmids(tmp_path / "2")) == 4500
 
@@ -111,24 +111,25 @@ def test_resuming_with_another_order_is_refused(tmp_path: Path) -> None:
     files = [make_articles_xml(tmp_path / name, 2) for name in ("a.xml", "b.xml")]
     write_xml(tmp_path / "c.xml", [make_article("bad")])
     with pytest.raises(InputError):
-        parse([*files, tmp_path / "c.xml"], tmp_path / "articles", ONE_WORKER)
+        parse([*files, tmp_path / "c.xml"], tmp_path / "articles", engine=ONE_WORKER)
     with pytest.raises(OutputError, match="other settings"):
-        parse([files[1], files[0], tmp_path / "c.xml"], tmp_path / "articles", ONE_WORKER)
+        parse([files[1], files[0], tmp_path / "c.xml"], tmp_path / "articles", engine=ONE_WORKER)
 
 
 PARSE = """
 import sys
 from pubvec.corpus.config import ParseConfig
+from pubvec.engine import LocalEngine
 from pubvec.corpus.parse import parse
 if __name__ == "__main__":
-    parse(sys.argv[3:], sys.argv[1], ParseConfig(n_workers=int(sys.argv[2])))
+    parse(sys.argv[3:], sys.argv[1], engine=LocalEngine(int(sys.argv[2])))
 """
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_killed_run_resumes_to_the_same_bytes(n_workers: int, tmp_path: Path) -> None:
     files = [make_articles_xml(tmp_path / f"{i}.xml", 1200, first_pmid=1 + 1200 * i) for i in range(8)]
-    parse(files, tmp_path / "undisturbed", ONE_WORKER)
+    parse(files, tmp_path / "undisturbed", engine=ONE_WORKER)
     (tmp_path / "parse.py").write_text(PARSE)
     command = [
         sys.executable,
@@ -149,7 +150,7 @@ def test_killed_run_resumes_to_the_same_bytes(n_workers: int, tmp_path: Path) ->
         path.name: path.stat().st_mtime_ns for path in (tmp_path / "killed.partial").glob("part-*.parquet")
     }
     assert 0 < len(done) < len(files)
-    parse(files, tmp_path / "killed", ONE_WORKER)
+    parse(files, tmp_path / "killed", engine=ONE_WORKER)
     assert shards(tmp_path / "killed") == shards(tmp_path / "undisturbed")
     assert all((tmp_path / "killed" / name).stat().st_mtime_ns == mtime for name, mtime in done.items())
 

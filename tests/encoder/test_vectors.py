@@ -15,6 +15,7 @@ import pytest
 
 from pubvec.collection import DELETED
 from pubvec.encoder import load
+from pubvec.encoder.sources import cut
 from pubvec.encoder.vectors import EncodeConfig, encode, encode_to_folder, read_vectors
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.files import OutputFolder, read_manifest
@@ -146,7 +147,12 @@ def test_memory_holds_one_shard_of_a_stream(exported_model: Path, tmp_path: Path
             yield number, TEXTS[number % 10]
 
     encode_to_folder(
-        stream(), load(exported_model), tmp_path / "vectors", inputs=[exported_model], config=FP32, n_total=50
+        cut(stream(), 4),
+        load(exported_model),
+        tmp_path / "vectors",
+        inputs=[exported_model],
+        config=FP32,
+        n_total=50,
     )
     assert alive == [number // 4 for number in range(50)], "each shard is on disk before the next is read"
 

@@ -29,14 +29,17 @@ class Console:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[None]:
-        """Draw the bar of whatever reports progress inside the block, and pass warnings on."""
+        """Draw the bar of whatever reports progress inside the block, and pass warnings on.
+
+        What a library prints there is talk, and goes to stderr: Ray tells of lost machines on stdout.
+        """
         handler = _LogLine(self)
         logger = logging.getLogger("pubvec")
         logger.addHandler(handler)
         propagates, logger.propagate = logger.propagate, False  # libraries give the root logger handlers
         bar = progress.make_bar(self._rich, is_hidden=self.is_quiet)
         try:
-            with bar, progress.listen(_Bar(bar)):
+            with contextlib.redirect_stdout(sys.stderr), bar, progress.listen(_Bar(bar)):
                 yield
         finally:
             logger.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""`parse` and `pairs`."""
+"""`download`, `parse` and `pairs`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from pubvec.cli.console import console
-from pubvec.cli.options import with_config
-from pubvec.corpus.config import ParseConfig
+from pubvec.cli.options import open_engine, with_config
+from pubvec.corpus.config import DownloadConfig, ParseConfig
+from pubvec.engine import EngineConfig
+from pubvec.errors import InputError
 from pubvec.pairs.config import PairsConfig
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
@@ -18,11 +20,51 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the manifest as JSON
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
-    app.command()(parse)
-    app.command()(pairs)
+    for verb in (download, parse, pairs):
+        app.command()(verb)
+
+
+@with_config(DownloadConfig)
+def download(
+    folder: Annotated[Path, typer.Argument(help="Folder for the files.")],
+    first: Annotated[int | None, typer.Option(min=1, help="Number of the first file.")] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Number of the last file.")] = None,
+    allow_gaps: Annotated[
+        bool, typer.Option("--allow-gaps", help="Fetch although numbers are missing between.")
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Fetch nothing: check what is in the folder against NLM's MD5 sums."),
+    ] = False,
+    *,
+    config: DownloadConfig,
+) -> None:
+    """Fetch PubMed's XML files from NLM, and check them; repeat the command to go on, and for what is new.
+
+    The paths of the files are printed, in NLM's order.
+
+    Example: pubvec download pubmed/ --kind updates
+    """
+    from pubvec.corpus import download as stage
+
+    if check:
+        with console().progress():
+            faults = stage.check(folder)
+        for fault in faults:
+            print(fault)
+        if faults:
+            raise InputError(f"{folder}: faults, listed above: download it again mends those of a file")
+        console().say(f"{folder}: every file is whole, and none is missing between them")
+        return
+    with console().progress():
+        done = stage.download(folder, first=first, last=last, allow_gaps=allow_gaps, config=config)
+    for path in done.paths:
+        print(path)
+    console().say(f"{folder}: {len(done.paths):,} files, {done.n_fetched:,} of them fetched now")
 
 
 @with_config(ParseConfig)
+@with_config(EngineConfig, "engine")
 def parse(
     files: Annotated[list[str], typer.Argument(help="PubMed XML files, .xml or .xml.gz; - is stdin.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
@@ -30,6 +72,7 @@ def parse(
     as_json: AsJson = False,
     *,
     config: ParseConfig,
+    engine: EngineConfig,
 ) -> None:
     """Turn PubMed XML files into articles/, one Parquet shard a file.
 
@@ -38,7 +81,7 @@ def parse(
     from pubvec.corpus.parse import parse as stage
 
     with console().progress():
-        manifest = stage(files, output, config=config, force=force)
+        manifest = stage(files, output, config=config, engine=open_engine(engine), force=force)
     console().say_done(f"{output}", manifest, as_json=as_json)
 
 

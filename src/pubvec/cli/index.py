@@ -10,9 +10,10 @@ import typer
 
 from pubvec.cli.console import console
 from pubvec.cli.corpus import AsJson, Force
-from pubvec.cli.options import with_config
+from pubvec.cli.options import open_engine, with_config
 from pubvec.corpus.config import ParseConfig
 from pubvec.encoder.released import DEFAULT_MODEL
+from pubvec.engine import EngineConfig
 from pubvec.search.config import IndexConfig
 
 IndexFolder = Annotated[Path, typer.Argument(help="Folder made by index.")]
@@ -25,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @with_config(IndexConfig)
+@with_config(EngineConfig, "engine")
 def index(
     articles: Annotated[Path, typer.Argument(help="Folder made by parse.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
@@ -39,6 +41,7 @@ def index(
     as_json: AsJson = False,
     *,
     config: IndexConfig,
+    engine: EngineConfig,
 ) -> None:
     """Encode articles/ and make them searchable.
 
@@ -47,11 +50,14 @@ def index(
     from pubvec.search.index import index as stage
 
     with console().progress():
-        manifest = stage(articles, model, output, vectors=vectors, config=config, force=force)
+        manifest = stage(
+            articles, model, output, vectors=vectors, config=config, engine=open_engine(engine), force=force
+        )
     console().say_done(f"{output}", manifest, as_json=as_json)
 
 
 @with_config(ParseConfig)
+@with_config(EngineConfig, "engine")
 def update(
     index: IndexFolder,
     files: Annotated[list[str], typer.Argument(help="PubMed XML files, in NLM's order or by NLM's names.")],
@@ -64,6 +70,7 @@ def update(
     as_json: AsJson = False,
     *,
     config: ParseConfig,
+    engine: EngineConfig,
 ) -> None:
     """Apply NLM's next files as a new version: new, revised and deleted citations, and retractions.
 
@@ -74,7 +81,14 @@ def update(
     from pubvec.follow import follow
 
     with console().progress():
-        version = follow(index, files, config=config, is_baseline=baseline, allow_gaps=allow_gaps)
+        version = follow(
+            index,
+            files,
+            config=config,
+            is_baseline=baseline,
+            allow_gaps=allow_gaps,
+            engine=open_engine(engine),
+        )
     console().say_done(f"{index}, version {version.number}", version.manifest, as_json=as_json)
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pubvec.cli.console import console
+from pubvec.cli.options import open_engine, with_config
 from pubvec.cli.search import describe_hit
+from pubvec.engine import EngineConfig
 from pubvec.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(run)
 
 
+@with_config(EngineConfig, "engine")
 def run(
     files: Annotated[
         list[str] | None, typer.Argument(help="PubMed XML files; without any, one is downloaded from NLM.")
@@ -32,6 +35,8 @@ def run(
         Path | None,
         typer.Option("--data", "-d", help="Evaluation sets: kept out of the pairs, and evaluated on."),
     ] = None,
+    *,
+    engine: EngineConfig,
 ) -> None:
     """Do it all: parse, pairs, train, export, evaluate, index, search. Repeat the command to resume.
 
@@ -47,6 +52,7 @@ def run(
             student=student,
             teacher=teacher,
             data=data,
+            engine=open_engine(engine),
             on_stage=lambda stage: console().say(_describe_stage(stage)),
         )
     print(describe(report), end="")

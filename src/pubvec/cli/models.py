@@ -10,9 +10,10 @@ import typer
 
 from pubvec.cli.console import console
 from pubvec.cli.corpus import AsJson, Force
-from pubvec.cli.options import with_config
+from pubvec.cli.options import open_engine, with_config
 from pubvec.encoder.config import EncodeConfig
 from pubvec.encoder.released import DEFAULT_MODEL
+from pubvec.engine import EngineConfig
 from pubvec.errors import ConfigError
 from pubvec.evaluation.config import CalibrateConfig
 from pubvec.export.config import ExportConfig, ExportReport
@@ -145,6 +146,7 @@ def release(
 
 
 @with_config(EncodeConfig)
+@with_config(EngineConfig, "engine")
 def encode(
     source: Annotated[
         str,
@@ -156,13 +158,11 @@ def encode(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Bi-encoder: a name or a folder.")
     ] = DEFAULT_MODEL,
-    n_threads: Annotated[
-        int | None, typer.Option(min=1, help="By default every core that the process may use.")
-    ] = None,
     force: Force = False,
     as_json: AsJson = False,
     *,
     config: EncodeConfig,
+    engine: EngineConfig,
 ) -> None:
     """Turn texts into embeddings: vectors/ with one row a text and their ids.
 
@@ -171,5 +171,5 @@ def encode(
     from pubvec.encoder.vectors import encode as stage
 
     with console().progress():
-        manifest = stage(source, model, output, config=config, n_threads=n_threads, force=force)
+        manifest = stage(source, model, output, config=config, engine=open_engine(engine), force=force)
     console().say_done(f"{output}", manifest, as_json=as_json)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
+from pubvec.engine import Engine, EngineConfig, LocalEngine
 from pubvec.errors import ConfigError
 
 Verb = Callable[..., Any]
@@ -44,6 +45,17 @@ def with_config(config: type, argument: str = "config") -> Callable[[Verb], Verb
         return wrapped
 
     return decorate
+
+
+def open_engine(config: EngineConfig) -> Engine | None:
+    """What the options of `EngineConfig` ask for; None: the stage's own choice."""
+    if config.engine == "ray":
+        from pubvec.scale.ray_engine import RayEngine
+
+        return RayEngine(config.address, config.n_workers, config.n_threads, config.n_gpus)
+    if config.n_workers is None and config.n_threads is None:
+        return None
+    return LocalEngine(config.n_workers or 1, config.n_threads)
 
 
 def _option(config: type, name: str, default: Any) -> tuple[Any, Any]:

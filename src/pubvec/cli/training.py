@@ -9,7 +9,8 @@ import typer
 
 from pubvec.cli.console import console
 from pubvec.cli.corpus import AsJson, Force
-from pubvec.cli.options import with_config
+from pubvec.cli.options import open_engine, with_config
+from pubvec.engine import EngineConfig
 from pubvec.errors import require
 from pubvec.training.config import (
     AlignConfig,
@@ -75,6 +76,7 @@ def pretrain(
 
 
 @with_config(AlignConfig)
+@with_config(EngineConfig, "engine")
 def align(
     pairs: Annotated[list[Path], typer.Argument(help="Folders made by pairs.")],
     output: Output,
@@ -89,6 +91,7 @@ def align(
     as_json: AsJson = False,
     *,
     config: AlignConfig,
+    engine: EngineConfig,
 ) -> None:
     """Step 1: train a student to imitate a teacher's vectors.
 
@@ -99,7 +102,14 @@ def align(
 
     with console().progress():
         manifest = stage(
-            pairs, output, student=student, teacher=teacher, vectors=vectors, config=config, force=force
+            pairs,
+            output,
+            student=student,
+            teacher=teacher,
+            vectors=vectors,
+            config=config,
+            engine=open_engine(engine),
+            force=force,
         )
     console().say_done(f"{output}", manifest, as_json=as_json)
 
@@ -129,6 +139,7 @@ def reranker(
 
 
 @with_config(ScoresConfig)
+@with_config(EngineConfig, "engine")
 def scores(
     pairs: Pairs,
     output: Output,
@@ -137,6 +148,7 @@ def scores(
     as_json: AsJson = False,
     *,
     config: ScoresConfig,
+    engine: EngineConfig,
 ) -> None:
     """Cache a reranker's logits of each pair's positive and hard negatives.
 
@@ -146,7 +158,9 @@ def scores(
     from pubvec.training.scores import scores as stage
 
     with console().progress():
-        manifest = stage(pairs, output, reranker=reranker, config=config, force=force)
+        manifest = stage(
+            pairs, output, reranker=reranker, config=config, engine=open_engine(engine), force=force
+        )
     console().say_done(f"{output}", manifest, as_json=as_json)
 
 

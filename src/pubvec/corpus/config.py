@@ -1,10 +1,53 @@
-"""Settings of `pubvec parse`."""
+"""Settings of `pubvec download` and `pubvec parse`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from pubvec.errors import ConfigError
+
+Kind = Literal["baseline", "updates", "all"]
+_MOST_CONNECTIONS = 4
+
+
+@dataclass(frozen=True)
+class DownloadConfig:
+    """What is fetched, from where, and how patiently.
+
+    Raises:
+        ConfigError: a limit below its least, or an address of no web server.
+    """
+
+    kind: Kind = "baseline"
+    """baseline: the yearly one; updates: the daily files that follow it; all: both."""
+    base_url: str = "https://ftp.ncbi.nlm.nih.gov/pubmed/"
+    """Of NLM, or of a mirror: the address of the folders baseline and updatefiles."""
+    n_connections: int = 3
+    """Files fetched at a time, 4 at most: NLM's server is everyone's."""
+    n_attempts: int = 6
+    """Failures of a file, one after the other without a byte between them, before the command gives up."""
+    wait_s: float = 1.0
+    """Before the second attempt; doubled with each failure. A server that says how long to wait is obeyed."""
+    timeout_s: float = 60.0
+    """Longest silence of the server."""
+    max_file_bytes: int = 1 << 30
+    """Longest file. NLM's have 20 to 80 MB."""
+    max_page_bytes: int = 8 << 20
+    """Longest listing of a folder."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("baseline", "updates", "all"):
+            raise ConfigError(f"kind is baseline, updates or all, not {self.kind!r}")
+        if not self.base_url.startswith(("https://", "http://")):
+            raise ConfigError(f"base_url must begin with https://, not {self.base_url!r}")
+        if not 1 <= self.n_connections <= _MOST_CONNECTIONS:
+            raise ConfigError(f"n_connections must be 1 to {_MOST_CONNECTIONS}, not {self.n_connections}")
+        for name in ("n_attempts", "timeout_s", "max_file_bytes", "max_page_bytes"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.wait_s < 0:
+            raise ConfigError(f"wait_s must be 0 or more, not {self.wait_s}")
 
 
 @dataclass(frozen=True)
@@ -17,8 +60,6 @@ class ParseConfig:
 
     skip_bad_records: bool = False
     """Keep the rest of a file with bad records and list them in the manifest, instead of stopping."""
-    n_workers: int | None = None
-    """Files parsed at a time; None for one a usable core. The output does not depend on it."""
     max_inflated_bytes: int = 4 << 30
     """Most bytes a gzipped file may inflate to. NLM's largest files have 0.5 GB."""
     max_inflation: int = 100

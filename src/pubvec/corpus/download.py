@@ -1,140 +1,188 @@
-"""NLM's baseline and update files, fetched over HTTPS and checked against their MD5 sums."""
+"""NLM's baseline and update files, fetched over HTTPS into one folder without a gap."""
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import http.client
 import re
-import urllib.error
-import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
-from pubvec.errors import ConfigError, InputError
-from pubvec.files import atomic_path
+from pubvec.collection import nlm_number
+from pubvec.corpus.config import DownloadConfig, Kind
+from pubvec.corpus.fetching import PART, fetch, hash_file, read_page, read_sum
+from pubvec.errors import InputError
 from pubvec.progress import report
-from pubvec.version import __version__
 
-BASELINE_URL = "https://ftp.ncbi.nlm.nih.gov/pubmed/baseline/"
-"""Files of the yearly baseline; the daily updates are in the folder `updatefiles` beside it."""
-_FILE_NAME = re.compile(r"pubmed\d\dn\d{4,}\.xml\.gz")
-_MD5 = re.compile(r"^MD5\s*\((?P<name>[^)]+)\)\s*=\s*(?P<sum>[0-9a-fA-F]{32})\s*$")
-_CHUNK_BYTES = 1 << 20
+_LINK = re.compile(r'href="(pubmed\d\dn\d{4,}\.xml\.gz)"')
+_FOLDERS: dict[Kind, tuple[str, ...]] = {
+    "baseline": ("baseline",),
+    "updates": ("updatefiles",),
+    "all": ("baseline", "updatefiles"),
+}
+_REPORT_EVERY_S = 0.2
 
 
-def download_baseline(
-    names: Iterable[str], folder: Path | str, *, base_url: str = BASELINE_URL, timeout_s: float = 60.0
-) -> list[Path]:
-    """Fetch files such as `pubmed26n0001.xml.gz` into `folder`, which is made if need be.
+class Downloaded(NamedTuple):
+    """What is in the folder now, of what was asked for."""
 
-    A file appears under its name only when it is whole and its MD5 sum is NLM's. One that is there with the
-    right sum is not fetched again.
+    paths: list[Path]
+    """In NLM's order."""
+    n_fetched: int
+    """Of them, in this call."""
+
+
+def download(
+    folder: Path | str,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    allow_gaps: bool = False,
+    config: DownloadConfig | None = None,
+) -> Downloaded:
+    """Fetch NLM's files of the newest year into `folder`, each beside its MD5 sum.
+
+    A file appears under its name only when it is whole and its sum is NLM's. One that is there with the right sum is not
+    fetched again, and one that broke off is resumed, so the same command goes on after a kill and fetches what is new.
 
     Args:
-        names: NLM's file names.
-        folder: where the files go.
-        base_url: the folder on NLM's server, or on a mirror of it.
-        timeout_s: the longest silence of the server, in seconds.
+        folder: where the files go; made if need be.
+        first: number of the first file, `last` of the last one; None: as far as there are.
+        allow_gaps: fetch although numbers are missing in between, or between those in `folder` and these.
+        config: None: the defaults, NLM's server.
 
     Raises:
-        ConfigError: a name is not NLM's, or `base_url` is no HTTP address.
-        InputError: the server does not have the file, breaks off, or sends other bytes than it promised.
+        InputError: the server has none of these files, or leaves a gap; or see `fetch`. What was fetched stays.
     """
-    names = list(names)
+    config = config or DownloadConfig()
     folder = Path(folder)
-    _check_request(names, base_url)
+    urls = _list_files(config)
+    wanted = [
+        name for name in sorted(urls, key=_number) if (first or 0) <= _number(name)[1] <= (last or 10**9)
+    ]
+    if not wanted:
+        have = f"it has {min(urls)} to {max(urls)}" if urls else "it lists none"
+        raise InputError(
+            f"{config.base_url} has no {config.kind} file from {first or 1} to {last or 'the last'}: {have}"
+        )
+    if not allow_gaps:
+        kept = [path.name for path in _files(folder) if _number(path.name)[0] == _number(wanted[0])[0]]
+        _refuse_gap(wanted, f"{config.base_url}, {config.kind}")
+        _refuse_gap(sorted({*kept, *wanted}, key=_number), str(folder))
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for number, name in enumerate(names, start=1):
-        url = f"{base_url.rstrip('/')}/{name}"
-        paths.append(_download(url, folder / name, timeout_s))
-        report("files", number, len(names))
-    return paths
+    n_fetched = _fetch_all([(urls[name], folder / name) for name in wanted], config)
+    return Downloaded([folder / name for name in wanted], n_fetched)
 
 
-def download_first(
-    folder: Path | str, *, base_url: str = BASELINE_URL, today: datetime.date | None = None
-) -> Path:
-    """Fetch the first file of the current baseline, which NLM replaces, under next year's name, each December.
+def check(folder: Path | str) -> list[str]:
+    """Say what is wrong with a folder that `download` made, a line a fault; no network is used.
+
+    Each file is hashed and compared with the sum that NLM gave for it.
 
     Raises:
-        InputError: neither the newest baseline by the calendar nor the one before can be had.
+        InputError: there is no folder, or none of NLM's files in it.
     """
-    today = today or datetime.date.today()
-    newest = today.year + (today.month == 12)
-    newest_name, older_name = (f"pubmed{year % 100:02d}n0001.xml.gz" for year in (newest, newest - 1))
+    paths = _files(Path(folder))
+    if not paths:
+        raise InputError(f"{folder} holds none of NLM's files: `pubvec download` fetches them")
+    faults = []
+    for n_done, path in enumerate(paths, start=1):
+        faults += _check_file(path)
+        report("files", n_done, len(paths))
+    years = sorted({_number(path.name)[0] for path in paths})
+    if len(years) > 1:
+        faults.append(
+            f"files of {len(years)} years: a new baseline replaces the one before, remove the older"
+        )
+    for before, after in _gaps([path.name for path in paths]):
+        faults.append(f"a gap: {before} is followed by {after}")
+    return [*faults, *(f"{part.name}: unfinished" for part in sorted(Path(folder).glob(f"*{PART}")))]
+
+
+def _check_file(path: Path) -> list[str]:
+    sums = path.with_name(f"{path.name}.md5")
+    if not sums.exists():
+        return [f"{path.name}: its MD5 sum is not here"]
     try:
-        (path,) = download_baseline([newest_name], folder, base_url=base_url)
+        expected = read_sum(sums.read_text(errors="replace"), path.name, sums.name)
     except InputError as error:
+        return [str(error)]
+    found = hash_file(path)
+    return [] if found == expected else [f"{path.name}: the MD5 sum should be {expected} and is {found}"]
+
+
+def _list_files(config: DownloadConfig) -> dict[str, str]:
+    """Name → URL of each file of the newest year that is listed."""
+    urls = {}
+    for place in _FOLDERS[config.kind]:
+        base = f"{config.base_url.rstrip('/')}/{place}/"
+        urls.update({name: base + name for name in _LINK.findall(read_page(base, config))})
+    newest = max((_number(name)[0] for name in urls), default=None)
+    return {name: url for name, url in urls.items() if _number(name)[0] == newest}
+
+
+def _fetch_all(files: Sequence[tuple[str, Path]], config: DownloadConfig) -> int:
+    """Fetch several at a time, and report from here; the first failure, in their order, is raised when all have ended."""
+    n_bytes: dict[int, tuple[int, int]] = {}
+    with ThreadPoolExecutor(config.n_connections) as pool:
+        futures = [
+            pool.submit(
+                fetch, url, path, config, lambda *counts, place=place: n_bytes.update({place: counts})
+            )
+            for place, (url, path) in enumerate(files)
+        ]
         try:
-            (path,) = download_baseline([older_name], folder, base_url=base_url)
-        except InputError:
-            raise error from None
-    return path
+            pending = set(futures)
+            while pending:
+                done, pending = wait(pending, timeout=_REPORT_EVERY_S)
+                _report(n_bytes, len(files), len(files) - len(pending))
+                if any(future.exception() for future in done):
+                    break
+        finally:
+            pool.shutdown(cancel_futures=True)
+    failed = next(
+        (error for future in futures if not future.cancelled() and (error := future.exception())), None
+    )
+    if failed:
+        raise failed
+    return sum(future.result() for future in futures)
 
 
-def _check_request(names: list[str], base_url: str) -> None:
-    if not base_url.startswith(("https://", "http://")):
-        raise ConfigError(f"base_url must begin with https://, not {base_url!r}")
-    for name in names:
-        if not _FILE_NAME.fullmatch(name):
-            raise ConfigError(f"expected a file name like pubmed26n0001.xml.gz, not {name!r}")
+def _report(n_bytes: dict[int, tuple[int, int]], n_files: int, n_done: int) -> None:
+    """Report megabytes; what files will have that were not begun is taken from those that were."""
+    sizes = list(n_bytes.values())
+    n_here = sum(here for here, _ in sizes)
+    n_whole = sum(whole for _, whole in sizes)
+    n_left = n_files - n_done - sum(here < whole for here, whole in sizes)
+    total = n_whole + max(0, n_left) * n_whole // max(1, len(sizes))
+    report("MB", n_here // 1_000_000, total // 1_000_000 or None)
 
 
-def _download(url: str, path: Path, timeout_s: float) -> Path:
-    expected = _fetch_md5(f"{url}.md5", path.name, timeout_s)
-    if path.exists() and _hash(path) == expected:
-        return path
-    with atomic_path(path) as part:
-        found = _fetch(url, part, timeout_s)
-        if found != expected:
-            raise InputError(f"{url}: the MD5 sum should be {expected} and is {found}: download it again")
-    return path
+def _number(name: str) -> tuple[int, int]:
+    number = nlm_number(name)
+    assert number is not None
+    return number
 
 
-def _fetch_md5(url: str, name: str, timeout_s: float) -> str:
-    with _open(url, timeout_s) as response:
-        text = response.read(1000).decode(errors="replace").strip()
-    match = _MD5.match(text)
-    if not match or match["name"] != name:
-        raise InputError(f"{url}: expected 'MD5({name})= …', found {text[:60]!r}")
-    return match["sum"].lower()
+def _files(folder: Path) -> list[Path]:
+    return sorted(
+        (path for path in folder.glob("*.xml.gz") if nlm_number(path.name)), key=lambda p: _number(p.name)
+    )
 
 
-def _fetch(url: str, path: Path, timeout_s: float) -> str:
-    """Write what `url` holds to `path` and return its MD5 sum."""
-    digest = hashlib.md5(usedforsecurity=False)
-    n_bytes = 0
-    try:
-        with _open(url, timeout_s) as response, path.open("wb") as file:
-            n_total = int(response.headers.get("Content-Length", 0)) or None
-            while chunk := response.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                file.write(chunk)
-                n_bytes += len(chunk)
-                report(f"bytes of {path.name}", n_bytes, n_total)
-    except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        raise InputError(f"{url}: broke off after {n_bytes} bytes ({error!r}): download it again") from error
-    if n_total is not None and n_bytes < n_total:
-        raise InputError(f"{url}: broke off after {n_bytes} of {n_total} bytes: download it again")
-    return digest.hexdigest()
+def _gaps(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Neighbors, of one year, between which a number is missing; names in order."""
+    return [
+        (before, after)
+        for before, after in pairwise(names)
+        if _number(before)[0] == _number(after)[0] and _number(after)[1] > _number(before)[1] + 1
+    ]
 
 
-def _open(url: str, timeout_s: float) -> http.client.HTTPResponse:
-    request = urllib.request.Request(url, headers={"User-Agent": f"pubvec/{__version__}"})  # noqa: S310
-    try:
-        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=timeout_s)  # noqa: S310
-    except urllib.error.HTTPError as error:
-        raise InputError(f"{url}: the server answers {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise InputError(f"{url} cannot be reached: {getattr(error, 'reason', error)}") from error
-    return response
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _refuse_gap(names: Sequence[str], place: str) -> None:
+    for before, after in _gaps(names):
+        raise InputError(
+            f"{place}: {after} would follow {before}, and what is between changes records too: "
+            "fetch it first, or add --allow-gaps"
+        )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pubvec.cores import count_cores
 from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.inflate import STDIN, check_file
 from pubvec.corpus.shards import ShardSummary, read_summary, write_shard
+from pubvec.engine import Engine, LocalEngine
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import Manifest, OutputFolder, atomic_path, json_ready, read_manifest
 from pubvec.progress import report
@@ -24,7 +26,12 @@ _logger = logging.getLogger(__name__)
 
 
 def parse(
-    files: Sequence[Path | str], output: Path | str, config: ParseConfig | None = None, *, force: bool = False
+    files: Sequence[Path | str],
+    output: Path | str,
+    config: ParseConfig | None = None,
+    *,
+    engine: Engine | None = None,
+    force: bool = False,
 ) -> Manifest:
     """Parse PubMed XML files into the folder `output`, one Parquet shard a file.
 
@@ -35,6 +42,8 @@ def parse(
         files: `.xml` or `.xml.gz` files; `-` is standard input.
         output: the folder to make; `pubvec.collection.Collection` reads it.
         config: settings; the defaults stop at the first bad record.
+        engine: what parses, a file a task; None: a process for each usable core. All its workers see `files` and
+            `output` under their absolute paths. Standard input is parsed in this process.
         force: replace a complete `output`.
 
     Raises:
@@ -45,13 +54,12 @@ def parse(
     config = config or ParseConfig()
     sources = order_files(files)
     settings = json_ready(config)
-    del settings["n_workers"]  # It does not change the output, so a resumed run may have another.
     settings["files"] = [Path(source).name for source in sources]  # In the order of the shards.
     inputs = [Path(source) for source in sources if source != STDIN]
     for path in inputs:
         check_file(path)
     with OutputFolder(output, command="parse", config=settings, inputs=inputs, force=force) as folder:
-        _write_shards(sources, folder, config)
+        _write_shards(sources, folder, config, engine)
         summaries = [read_summary(folder / _shard_name(number)) for number in range(len(sources))]
         _write_deleted(folder / DELETED, summaries)
         folder.counts.update(_count(summaries))
@@ -80,30 +88,24 @@ def order_files(files: Sequence[Path | str]) -> list[str]:
     return [source for _, source in sorted(zip(numbers, sources, strict=True))]
 
 
-def _write_shards(sources: Sequence[str], folder: OutputFolder, config: ParseConfig) -> None:
+def _write_shards(
+    sources: Sequence[str], folder: OutputFolder, config: ParseConfig, engine: Engine | None
+) -> None:
     shards = [folder / _shard_name(number) for number in range(len(sources))]
     # What standard input held in an attempt that was killed is not known.
     todo = [
-        (source, shard, config)
+        (source, shard) if source == STDIN else (str(Path(source).absolute()), shard.absolute())
         for source, shard in zip(sources, shards, strict=True)
         if source == STDIN or not shard.exists()
     ]
+    if STDIN in sources:
+        engine = LocalEngine(1)
+    elif engine is None:
+        engine = LocalEngine(max(1, min(len(todo), count_cores())))
     n_done = len(sources) - len(todo)
-    for _ in _run(todo, n_workers=min(len(todo), config.n_workers or count_cores())):
+    for _ in engine.run(partial(write_shard, config=config), todo):
         n_done += 1
         report("files", n_done, len(sources))
-
-
-def _run(tasks: Sequence[tuple[str, Path, ParseConfig]], n_workers: int) -> Iterator[None]:
-    """Call `write_shard` with each of `tasks`, in this process if one worker is enough."""
-    if n_workers > 1 and all(source != STDIN for source, _, _ in tasks):
-        from pubvec.corpus.workers import run_in_processes
-
-        yield from run_in_processes(write_shard, tasks, n_workers)
-    else:
-        for task in tasks:
-            write_shard(*task)
-            yield
 
 
 def _write_deleted(path: Path, summaries: Sequence[ShardSummary]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -20,6 +23,79 @@ Id = int | str
 IdAndText = tuple[Id, str]
 
 STDIN = Path("-")
+
+
+class Shard(Protocol):
+    """Texts that are encoded into one file, wherever that is done."""
+
+    @property
+    def ids(self) -> Sequence[Id]:
+        """One a text."""
+
+    def read(self) -> Sequence[str]:
+        """The texts."""
+
+
+class Listed(NamedTuple):
+    """A shard whose texts are sent along."""
+
+    ids: Sequence[Id]
+    texts: Sequence[str]
+
+    def read(self) -> Sequence[str]:
+        """See `Shard.read`."""
+        return self.texts
+
+
+class ArticleRows(NamedTuple):
+    """A shard whose texts are read where they are encoded: title and abstract, joined, of rows of one Parquet file.
+
+    *Shape:* `ids`, the PMIDs, and `rows`, ascending: (n,)
+    """
+
+    path: Path
+    ids: Sequence[int]
+    rows: npt.NDArray[np.int64]
+
+    def read(self) -> Sequence[str]:
+        """See `Shard.read`."""
+        table = pq.read_table(self.path, columns=["title", "abstract"]).take(self.rows)
+        columns = table["title"].to_pylist(), table["abstract"].to_pylist()
+        return [article_text(title, abstract) for title, abstract in zip(*columns, strict=True)]
+
+
+def iter_shards(
+    source: Path, texts_per_shard: int, *, text_column: str = "text", id_column: str | None = None
+) -> Iterator[Shard]:
+    """Cut the texts of `source` into shards; one of an `articles/` folder holds texts of one XML file.
+
+    Raises:
+        InputError: see `iter_texts`.
+    """
+    if not source.is_dir():
+        return cut(iter_texts(source, text_column=text_column, id_column=id_column), texts_per_shard)
+    collection = Collection(source)
+    return (
+        shard
+        for path, mask in zip(collection.shards, collection.masks, strict=True)
+        for shard in cut_articles(path, mask, texts_per_shard)
+    )
+
+
+def cut(texts: Iterable[IdAndText], n_most: int) -> Iterator[Listed]:
+    """Shards of `n_most` texts, the last one smaller."""
+    stream = iter(texts)
+    while part := list(islice(stream, n_most)):
+        yield Listed([identifier for identifier, _ in part], [text for _, text in part])
+
+
+def cut_articles(path: Path, mask: npt.NDArray[np.bool_], n_most: int) -> Iterator[ArticleRows]:
+    """Shards of at most `n_most` of the rows that `mask` marks in the Parquet file `path`. *Shape:* (n_rows,)"""
+    pmids = pq.read_table(path, columns=["pmid"])["pmid"].to_numpy()
+    rows = np.flatnonzero(mask)
+    for start in range(0, len(rows), n_most):
+        part = rows[start : start + n_most]
+        yield ArticleRows(path.absolute(), pmids[part].tolist(), part)
 
 
 def iter_texts(source: Path, *, text_column: str, id_column: str | None) -> Iterator[IdAndText]:

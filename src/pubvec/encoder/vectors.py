@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,9 @@ from pubvec.encoder.base import choose_backend, load
 from pubvec.encoder.config import EncodeConfig
 from pubvec.encoder.forms import EmbeddingArray, EmbeddingForm
 from pubvec.encoder.models import resolve
-from pubvec.encoder.sources import STDIN, IdAndText, iter_texts, spool_stdin
+from pubvec.encoder.sources import STDIN, Shard, iter_shards, spool_stdin
 from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.engine import Engine, LocalEngine
 from pubvec.errors import InputError
 from pubvec.files import Manifest, OutputFolder, atomic_path, read_manifest
 from pubvec.progress import report
@@ -36,17 +36,18 @@ def encode(
     output: str | Path,
     *,
     config: EncodeConfig | None = None,
-    n_threads: int | None = None,
+    engine: Engine | None = None,
     force: bool = False,
 ) -> Manifest:
     """Encode the texts of `source` into the folder `output`.
 
     Args:
-        source: see `sources.iter_texts`; `-` is standard input, one text a line.
+        source: see `sources.iter_shards`; `-` is standard input, one text a line.
         model: see `load`.
         output: read it with `read_vectors`.
         config: None: the defaults.
-        n_threads: None: every core that the process may use.
+        engine: what encodes, a shard a task; None: this process, with every core. All its workers see an `articles/`
+            folder, the model and `output` under their absolute paths; other sources are read here.
         force: replace a complete `output`.
 
     Raises:
@@ -56,7 +57,9 @@ def encode(
     config = config or EncodeConfig()
     with tempfile.TemporaryDirectory() as scratch:
         path = spool_stdin(Path(scratch)) if Path(source) == STDIN else Path(source)
-        ids_and_texts = iter_texts(path, text_column=config.text_column, id_column=config.id_column)
+        shards = iter_shards(
+            path, config.texts_per_shard, text_column=config.text_column, id_column=config.id_column
+        )
         folder = resolve(model)
         backend, precision = choose_backend(folder, config.backend, config.precision)
         # Named in the manifest, so that a run is not resumed with what an export made in between.
@@ -66,15 +69,15 @@ def encode(
             backend=backend,
             precision=precision,
             max_seq_length=config.max_seq_length,
-            n_threads=n_threads,
+            n_threads=None if engine is None else engine.n_threads,
         )
         return encode_to_folder(
-            ids_and_texts, encoder, Path(output), inputs=[path, folder], config=config, force=force
+            shards, encoder, Path(output), inputs=[path, folder], config=config, engine=engine, force=force
         )
 
 
 def encode_to_folder(
-    ids_and_texts: Iterable[IdAndText],
+    shards: Iterable[Shard],
     encoder: TextEncoder,
     output: Path,
     *,
@@ -83,15 +86,16 @@ def encode_to_folder(
     sample: Mapping[str, Any] | None = None,
     command: str = "encode",
     n_total: int | None = None,
+    engine: Engine | None = None,
     force: bool = False,
 ) -> Manifest:
-    """Encode a stream of texts into the folder `output`, a shard at a time in constant memory.
+    """Encode a stream of shards into the folder `output`, in constant memory.
 
     A killed run is resumed by the same call: shards that are there are not computed again, so the
-    stream must give the same texts in the same order; `inputs` are what proves it.
+    stream must give the same shards in the same order; `inputs` are what proves it.
 
     Args:
-        ids_and_texts: ids are all numbers or all strings.
+        shards: their ids are all numbers or all strings.
         encoder: `config`'s model settings are taken as already applied to it.
         output: the folder to make.
         inputs: files and folders that decide the texts and the model.
@@ -99,6 +103,7 @@ def encode_to_folder(
         sample: what else decides the texts: how they were drawn from `inputs`.
         command: the verb, for the manifest.
         n_total: for the progress report.
+        engine: see `encode`; the threads of its workers are the encoder's.
         force: see `OutputFolder`.
 
     Raises:
@@ -106,25 +111,58 @@ def encode_to_folder(
         OutputError: see `OutputFolder`.
     """
     config = config or EncodeConfig()
+    engine = engine or LocalEngine(1)
     form = EmbeddingForm(config.normalize, config.dimensions, config.dtype)
     form.check(encoder.dim)
     settings = asdict(config) | {"model": encoder.name, "max_seq_length": encoder.max_seq_length}
     settings |= sample or {}
     with OutputFolder(output, command=command, config=settings, inputs=inputs, force=force) as folder:
-        stream, ids = iter(ids_and_texts), []
+        ids: list[pa.Array] = []
         n_texts = 0
-        while shard := list(islice(stream, config.texts_per_shard)):
-            ids.append(_id_array([identifier for identifier, _ in shard], n_texts))
-            name = f"part-{len(ids) - 1:05}.npy"
-            if not folder.has(name):
-                vectors = _encode_shard(encoder, shard, config, n_texts, n_total)
-                with atomic_path(folder / name) as temporary, temporary.open("wb") as file:
-                    np.save(file, vectors, allow_pickle=False)
-            n_texts += len(shard)
-            report("texts", n_texts, n_total)
+
+        def iter_tasks() -> Iterator[tuple[Shard, Path, int, int | None]]:
+            nonlocal n_texts
+            for number, shard in enumerate(shards):
+                ids.append(_id_array(shard.ids, n_texts))
+                name = f"part-{number:05}.npy"
+                n_before, n_texts = n_texts, n_texts + len(shard.ids)
+                if not folder.has(name):
+                    yield shard, (folder / name).absolute(), n_before, n_total
+
+        for n_done, _ in enumerate(engine.run(EncodeShard(encoder, config), iter_tasks()), start=1):
+            if engine.is_here:
+                report("texts", n_texts, n_total)
+            else:
+                report("shards", n_done)
         _write_ids(folder / IDS, ids)
         folder.counts = {"n_texts": n_texts, "dim": form.width(encoder.dim), "n_shards": len(ids)}
     return read_manifest(output, made_by=command)
+
+
+@dataclass(frozen=True)
+class EncodeShard:
+    """The work of `encode_to_folder`: one shard → one file of vectors."""
+
+    encoder: TextEncoder
+    config: EncodeConfig
+
+    def __call__(self, shard: Shard, path: Path, n_before: int, n_total: int | None) -> None:
+        """Encode `shard` into `path`; the numbers are for the progress report."""
+        arrays: list[EmbeddingArray] = []
+        n_done = n_before
+        stream = self.encoder.iter_encode(
+            shard.read(),
+            normalize=self.config.normalize,
+            dimensions=self.config.dimensions,
+            precision=self.config.dtype,
+        )
+        for array in stream:
+            if arrays:
+                report("texts", n_done, n_total)
+            n_done += len(array)
+            arrays.append(array)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.save(file, np.concatenate(arrays), allow_pickle=False)
 
 
 def read_vectors(folder: str | Path) -> tuple[npt.NDArray[Any], VectorArray]:
@@ -155,26 +193,7 @@ def read_vectors(folder: str | Path) -> tuple[npt.NDArray[Any], VectorArray]:
     return ids, parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _encode_shard(
-    encoder: TextEncoder, shard: Sequence[IdAndText], config: EncodeConfig, n_before: int, n_total: int | None
-) -> EmbeddingArray:
-    arrays: list[EmbeddingArray] = []
-    n_done = n_before
-    stream = encoder.iter_encode(
-        [text for _, text in shard],
-        normalize=config.normalize,
-        dimensions=config.dimensions,
-        precision=config.dtype,
-    )
-    for array in stream:
-        if n_done > n_before:
-            report("texts", n_done, n_total)
-        n_done += len(array)
-        arrays.append(array)
-    return np.concatenate(arrays)
-
-
-def _id_array(ids: list[Any], start: int) -> pa.Array:
+def _id_array(ids: Sequence[Any], start: int) -> pa.Array:
     try:
         return pa.array(ids, type=pa.string() if isinstance(ids[0], str) else pa.int64())
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

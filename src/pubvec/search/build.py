@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pubvec.encoder.config import EncodeConfig
+from pubvec.encoder.sources import Shard
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.encoder.vectors import encode_to_folder, read_vectors
+from pubvec.engine import Engine
 from pubvec.files import OutputFolder, atomic_path, read_manifest, remove
 from pubvec.progress import report
-from pubvec.records import Article, article_text
+from pubvec.records import Article
 from pubvec.search.dense import KEYS, BoolArray, Dense, IntArray, write_segment
 from pubvec.search.lexical import Entry, write_lexical
 from pubvec.search.source import Source
@@ -52,6 +55,12 @@ class Plan:
         for source in self.sources:
             yield from source.iter_articles()
 
+    def iter_shards(self, is_wanted: BoolArray, n_most: int) -> Iterator[Shard]:
+        """The texts of these articles, at most `n_most` together. *Shape:* (n,)"""
+        ends = np.cumsum([len(source.keys) for source in self.sources])
+        for source, wanted in zip(self.sources, np.split(is_wanted, ends[:-1]), strict=True):
+            yield from source.iter_shards(wanted, n_most)
+
 
 def write_version(
     goal: Path,
@@ -62,6 +71,7 @@ def write_version(
     inputs: Sequence[Path],
     vectors: Dense | None = None,
     encoded: Path | None = None,
+    engine: Engine | None = None,
 ) -> Version:
     """Write the version of `plan` into the folder `goal`; a killed run is resumed by the same call.
 
@@ -70,13 +80,14 @@ def write_version(
         inputs: what decides the articles.
         vectors: of the version before, for `plan.reuse`.
         encoded: folder of the vectors of all other articles, if they have been made.
+        engine: what encodes them, see `encoder.vectors.encode`.
     """
     config = {"version": plan.number, "model": encoder.name, "max_seq_length": encoder.max_seq_length}
     with OutputFolder(goal, command=command, config=config, inputs=inputs, force=True) as out:
         if (
             len(plan.reuse) and not (_new_segment(out, plan) / KEYS).exists()
         ):  # else a killed run has finished it
-            made = encoded or _encode(out, plan, encoder, inputs)
+            made = encoded or _encode(out, plan, encoder, inputs, engine)
             blocks = _iter_vectors(plan, vectors, made, encoder.dim)
             write_segment(_new_segment(out, plan), plan.keys, blocks, encoder.dim)
         _fill(out, plan, vectors)
@@ -128,18 +139,24 @@ def _kept(plan: Plan, vectors: Dense | None) -> BoolArray:
     return live
 
 
-def _encode(out: OutputFolder, plan: Plan, encoder: TextEncoder, inputs: Sequence[Path]) -> Path | None:
+def _encode(
+    out: OutputFolder, plan: Plan, encoder: TextEncoder, inputs: Sequence[Path], engine: Engine | None
+) -> Path | None:
     """Folder of the vectors of articles that have none, in their order."""
     is_new = plan.reuse < 0
     if not is_new.any():
         return None
     if not out.has(_ENCODED):
-        texts = (
-            (article.pmid, article_text(article.title, article.abstract))
-            for article, is_wanted in zip(plan.iter_articles(), is_new, strict=True)
-            if is_wanted
+        shards = plan.iter_shards(is_new, EncodeConfig().texts_per_shard)
+        encode_to_folder(
+            shards,
+            encoder,
+            out / _ENCODED,
+            inputs=inputs,
+            n_total=int(is_new.sum()),
+            engine=engine,
+            force=True,
         )
-        encode_to_folder(texts, encoder, out / _ENCODED, inputs=inputs, n_total=int(is_new.sum()), force=True)
     return out / _ENCODED
 
 

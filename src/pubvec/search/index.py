@@ -12,6 +12,7 @@ from pubvec.encoder import load, resolve
 from pubvec.encoder.base import ONNX_FILES
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.encoder.vectors import read_vectors
+from pubvec.engine import Engine
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import MANIFEST, RECIPE, Manifest, OutputFolder, fingerprint, lock, read_manifest, remove
 from pubvec.search.build import Plan, read_live, write_version
@@ -40,6 +41,7 @@ def index(
     *,
     vectors: Path | str | None = None,
     config: IndexConfig | None = None,
+    engine: Engine | None = None,
     force: bool = False,
 ) -> Manifest:
     """Encode the current articles of `articles/` and make them searchable: version 1 of a new index.
@@ -50,6 +52,7 @@ def index(
         output: folder to make; a killed run is resumed by the same call.
         vectors: of the same articles by the same model, made by `pubvec encode`. None: they are encoded.
         config: None: the defaults.
+        engine: what encodes, see `encoder.vectors.encode`; the store itself is written by this process.
         force: replace a complete `output`, with all its versions.
 
     Raises:
@@ -69,7 +72,8 @@ def index(
     with folder as out:
         if not len(source.keys):
             raise InputError(f"{articles} holds no current article to index")
-        encoder = load(path, max_seq_length=config.max_seq_length)
+        n_threads = None if engine is None else engine.n_threads
+        encoder = load(path, max_seq_length=config.max_seq_length, n_threads=n_threads)
         if vectors is not None:
             _check_vectors(Path(vectors), source.keys, encoder)
         source.keys["added"] = 1
@@ -80,7 +84,9 @@ def index(
             version = Version(1, goal, read_manifest(goal, made_by="index"))
         else:
             encoded = None if vectors is None else Path(vectors)
-            version = write_version(goal, plan, encoder, command="index", inputs=inputs, encoded=encoded)
+            version = write_version(
+                goal, plan, encoder, command="index", inputs=inputs, encoded=encoded, engine=engine
+            )
         out.counts.update(summary_of(version), dim=encoder.dim, model=encoder.name)
     return read_manifest(output, made_by="index")
 
@@ -139,7 +145,7 @@ def open_version(version: Version) -> tuple[Dense, Lexical]:
     return Dense(version.segments, read_live(version)), Lexical(version.folder / LEXICAL)
 
 
-def open_encoder(index: Path, model: str | None = None) -> TextEncoder:
+def open_encoder(index: Path, model: str | None = None, n_threads: int | None = None) -> TextEncoder:
     """The model that made the index; `model`: another place where it is, or another form of it.
 
     Raises:
@@ -149,7 +155,7 @@ def open_encoder(index: Path, model: str | None = None) -> TextEncoder:
     path = resolve(model or manifest.config["model"])
     if model is None and hash_weights(path) != manifest.config["model_sha256"]:
         raise InputError(f"{path} is not the model that made {index}: name that with --model, or index again")
-    encoder = load(path, max_seq_length=manifest.config["max_seq_length"])
+    encoder = load(path, max_seq_length=manifest.config["max_seq_length"], n_threads=n_threads)
     if encoder.dim != manifest.counts["dim"]:
         raise InputError(
             f"{index} holds vectors of {manifest.counts['dim']} dimensions, the model gives {encoder.dim}: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pubvec.collection import DELETED, Collection, last_file
+from pubvec.encoder.sources import Shard, cut, cut_articles
 from pubvec.files import read_manifest
 from pubvec.records import Article, article_text
 from pubvec.search.dense import KEY, BoolArray, IntArray, KeyArray
@@ -30,6 +32,9 @@ class Source(Protocol):
 
     def iter_articles(self) -> Iterator[Article]:
         """Each article, in the order of `keys`."""
+
+    def iter_shards(self, is_wanted: BoolArray, n_most: int) -> Iterator[Shard]:
+        """The texts of these articles, at most `n_most` together. *Shape:* (n,)"""
 
 
 class Folder:
@@ -68,6 +73,18 @@ class Folder:
             for batch in table.to_batches(_BATCH):
                 yield from rows_of(Article, pa.Table.from_batches([batch]))
 
+    def iter_shards(self, is_wanted: BoolArray, n_most: int) -> Iterator[Shard]:
+        """See `Source.iter_shards`."""
+        wanted = self._is_taken.copy()
+        wanted[self._is_taken] = is_wanted
+        start = 0
+        for path, mask in zip(self._collection.shards, self._collection.masks, strict=True):
+            rows = np.flatnonzero(mask)
+            mask = np.zeros_like(mask)
+            mask[rows] = wanted[start : start + len(rows)]
+            start += len(rows)
+            yield from cut_articles(path, mask, n_most)
+
     def _iter_keys(self) -> Iterator[KeyArray]:
         columns = ["pmid", "version", "title", "abstract", "corrections", *_DATES]
         for table in self._iter_tables(columns):
@@ -105,3 +122,10 @@ class Rows:
         for start in range(0, len(self._rows), _BATCH):
             for entry in self._lexical.entries(self._rows[start : start + _BATCH]):
                 yield entry.article
+
+    def iter_shards(self, is_wanted: BoolArray, n_most: int) -> Iterator[Shard]:
+        """See `Source.iter_shards`."""
+        articles = compress(self.iter_articles(), is_wanted) if is_wanted.any() else iter(())
+        yield from cut(
+            ((article.pmid, article_text(article.title, article.abstract)) for article in articles), n_most
+        )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pubvec.collection import nlm_number
+from pubvec.engine import Engine
 from pubvec.errors import InputError
 from pubvec.files import read_manifest
 from pubvec.search.build import Plan, write_version
@@ -18,7 +19,12 @@ from pubvec.search.versions import Version, folder_of, publish
 
 
 def update(
-    index: Path | str, articles: Path | str, *, is_baseline: bool = False, allow_gaps: bool = False
+    index: Path | str,
+    articles: Path | str,
+    *,
+    is_baseline: bool = False,
+    allow_gaps: bool = False,
+    engine: Engine | None = None,
 ) -> Version:
     """Apply `articles/`, made from files that the index has not seen, as its next version.
 
@@ -29,6 +35,7 @@ def update(
         articles: folder made by `pubvec parse`.
         is_baseline: it is a whole new baseline: articles that it does not hold go.
         allow_gaps: take it although its files' numbers do not follow those in the index.
+        engine: what encodes, see `encoder.vectors.encode`.
 
     Raises:
         InputError: a folder is missing, the model is another one, or the files do not follow.
@@ -43,10 +50,11 @@ def update(
         version = write_version(
             folder_of(Path(index), plan.number),
             plan,
-            open_encoder(Path(index)),
+            open_encoder(Path(index), n_threads=None if engine is None else engine.n_threads),
             command="update",
             inputs=[Path(articles), base.folder],
             vectors=vectors,
+            engine=engine,
         )
         publish(Path(index), version)
     return version

@@ -27,8 +27,10 @@ from sentence_transformers.sentence_transformer.losses import EmbedDistillLoss
 from pubvec.encoder import load, resolve
 from pubvec.encoder.base import count_positions
 from pubvec.encoder.config import EncodeConfig
+from pubvec.encoder.sources import cut
 from pubvec.encoder.torch_encoder import TorchEncoder
 from pubvec.encoder.vectors import encode_to_folder, read_vectors
+from pubvec.engine import Engine
 from pubvec.errors import InputError
 from pubvec.files import Manifest, fingerprint, read_manifest
 from pubvec.training.batches import LengthBatchSampler
@@ -59,6 +61,7 @@ def align(
     teacher: str,
     vectors: Path | str | None = None,
     config: AlignConfig | None = None,
+    engine: Engine | None = None,
     force: bool = False,
 ) -> Manifest:
     """Train `student` to imitate `teacher` on the anchors and positives of `pairs`.
@@ -68,6 +71,7 @@ def align(
         output: model folder to make.
         student: model to start from; `teacher`: model to imitate. Both a name or a folder.
         vectors: folder of the teacher's vectors, made if missing; default `OUTPUT-vectors`.
+        engine: what computes the teacher's vectors, see `encode`; the training itself is torchrun's to spread.
 
     Raises:
         InputError: a model or folder is missing, or `vectors` lacks some of the texts, or is another
@@ -83,7 +87,7 @@ def align(
     vectors = Path(vectors) if vectors else output.with_name(output.name + "-vectors")
     with processes().main_process_first():
         if not vectors.exists():
-            encode_teacher(folders, texts, vectors, teacher=teacher, config=config)
+            encode_teacher(folders, texts, vectors, teacher=teacher, config=config, engine=engine)
     _check_teacher(vectors, teacher, config)
     targets, row_of = _targets(vectors, texts)
     folder = model_folder(
@@ -111,19 +115,26 @@ def align(
 
 
 def encode_teacher(
-    pairs: Sequence[Path], texts: list[str], vectors: Path, *, teacher: str, config: AlignConfig
+    pairs: Sequence[Path],
+    texts: list[str],
+    vectors: Path,
+    *,
+    teacher: str,
+    config: AlignConfig,
+    engine: Engine | None = None,
 ) -> None:
     """Compute the teacher's vectors of `texts` once, resumably, into the folder `vectors`."""
     folder = resolve(teacher)
     encoder = load(
         teacher,
         max_seq_length=_window(folder, config),
+        n_threads=None if engine is None else engine.n_threads,
         backend="torch" if torch.accelerator.is_available() else None,
     )
     if isinstance(encoder, TorchEncoder):
         halve_for_gpu(encoder.model)
     encode_to_folder(
-        zip(map(text_id, texts), texts, strict=True),
+        cut(zip(map(text_id, texts), texts, strict=True), _TEXTS_PER_SHARD),
         encoder,
         vectors,
         inputs=[*pairs, folder],
@@ -131,6 +142,7 @@ def encode_teacher(
         sample={name: getattr(config, name) for name in ("n_pairs", "seed")},
         command="train align",
         n_total=len(texts),
+        engine=engine,
     )
 
 

@@ -6,6 +6,8 @@ Logits, never sigmoids: a softmax over sigmoids of one positive and one negative
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from sentence_transformers.cross_encoder import CrossEncoder
 
 from pubvec.encoder import resolve
 from pubvec.encoder.base import count_positions
+from pubvec.engine import Engine, LocalEngine
 from pubvec.files import Manifest, OutputFolder, atomic_path, read_manifest
 from pubvec.progress import report
 from pubvec.training.config import ScoresConfig
@@ -40,6 +43,7 @@ def scores(
     *,
     reranker: str,
     config: ScoresConfig | None = None,
+    engine: Engine | None = None,
     force: bool = False,
 ) -> Manifest:
     """Score each anchor's positive and hard negatives with `reranker` into a `scores/` folder.
@@ -47,6 +51,8 @@ def scores(
     Args:
         pairs: folder made by `pubvec pairs`.
         reranker: cross-encoder with one logit, a folder or a hub name.
+        engine: what scores, a shard a task; None: this process. All its workers see `pairs`, the reranker and `output`
+            under their absolute paths.
 
     Raises:
         InputError: a folder is missing, or no pair has `config.n_negatives` negatives.
@@ -62,19 +68,51 @@ def scores(
         inputs=[Path(pairs), model_path],
         force=force,
     )
+    engine = engine or LocalEngine(1)
     with folder as out:
-        model = CrossEncoder(str(model_path))
-        halve_for_gpu(model)
-        model.max_seq_length = min(config.max_seq_length, count_positions(model_path))
-        for shard, start in enumerate(range(0, table.num_rows, config.shard_size)):
-            name = f"part-{shard:05d}.parquet"
-            if not out.has(name):
-                rows = score_candidates(model, table.slice(start, config.shard_size), config.batch_size)
-                with atomic_path(out / name) as path:
-                    pq.write_table(rows, path, compression="zstd")
-            report("queries scored", min(start + config.shard_size, table.num_rows), table.num_rows)
+        work = ScoreShard(Path(pairs).absolute(), model_path.absolute(), config, engine.n_threads)
+        tasks = [
+            (start, path.absolute())
+            for shard, start in enumerate(range(0, table.num_rows, config.shard_size))
+            if not (path := out / f"part-{shard:05d}.parquet").exists()
+        ]
+        n_left = len(tasks)
+        for _ in engine.run(work, tasks):
+            n_left -= 1
+            report("queries scored", max(0, table.num_rows - n_left * config.shard_size), table.num_rows)
         out.counts.update(n_queries=table.num_rows, n_candidates=table.num_rows * (config.n_negatives + 1))
     return read_manifest(output, made_by="train scores")
+
+
+@dataclass(frozen=True)
+class ScoreShard:
+    """The work of `scores`: a shard of the sampled pairs → one file of logits."""
+
+    pairs: Path
+    model_path: Path
+    config: ScoresConfig
+    n_threads: int | None
+
+    def __call__(self, start: int, path: Path) -> None:
+        """Score the pairs from row `start` on into `path`."""
+        rows = self._table.slice(start, self.config.shard_size)
+        scored = score_candidates(self._model, rows, self.config.batch_size)
+        with atomic_path(path) as temporary:
+            pq.write_table(scored, temporary, compression="zstd")
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        return read_pairs(self.pairs, self.config, n_negatives=self.config.n_negatives)
+
+    @cached_property
+    def _model(self) -> CrossEncoder:
+        quiet_libraries()
+        if self.n_threads is not None:
+            torch.set_num_threads(self.n_threads)
+        model = CrossEncoder(str(self.model_path))
+        halve_for_gpu(model)
+        model.max_seq_length = min(self.config.max_seq_length, count_positions(self.model_path))
+        return model
 
 
 def score_candidates(model: CrossEncoder, pairs: pa.Table, batch_size: int) -> pa.Table:
