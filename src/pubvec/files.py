@@ -33,7 +33,7 @@ RECIPE = "pubvec.json"
 """Manifest of a model or index folder: how it was made."""
 _STARTED = ".started.json"
 _LOCK = ".lock"
-_TEMPORARY = ".tmp"
+TEMPORARY = ".tmp"
 _REPORTED_PACKAGES = ("pubvec", "numpy", "pyarrow", "lxml", "torch", "sentence-transformers", "onnxruntime")
 
 
@@ -161,7 +161,7 @@ class OutputFolder:
             **self._start, counts=self.counts, seconds=self._seconds(), versions=package_versions()
         )
         write_json(self.path / self._manifest_name, json_ready(manifest))
-        for remnant in self.path.rglob(f".*{_TEMPORARY}"):  # of what was killed
+        for remnant in self.path.rglob(f".*{TEMPORARY}"):  # of what was killed
             remove(remnant)
         remove(self.path / _STARTED)
         remove(self.path / _LOCK)
@@ -184,7 +184,7 @@ class OutputFolder:
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name, no one else's, beside `path`; sync and rename it to `path` if the block succeeds."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
         yield temporary
         sync(temporary)

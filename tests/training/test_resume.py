@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
@@ -71,31 +72,64 @@ EVERY_TRAINER = """
 import sys
 from pubvec.training.align import align
 from pubvec.training.colbert import colbert
-from pubvec.training.config import AlignConfig, ColbertConfig, ContrastConfig, RerankerConfig
+from pubvec.training.config import AlignConfig, ColbertConfig, ContrastConfig, PretrainConfig, RerankerConfig
 from pubvec.training.contrast import contrast
+from pubvec.training.pretrain import pretrain
 from pubvec.training.reranker import reranker
 pairs, scores, student, teacher, output = sys.argv[1:]
-short = dict(batch_size=4, max_seq_length=32)
-align(pairs, f"{output}/aligned", student=student, teacher=teacher, config=AlignConfig(**short))
+short = dict(batch_size=8, max_seq_length=32, precision="fp32")
+align(pairs, f"{output}/align", student=student, teacher=teacher, config=AlignConfig(**short))
 config = RerankerConfig(n_negatives=1, n_random_negatives=0, **short)
 reranker(pairs, f"{output}/reranker", base=student, config=config)
-contrast(scores, f"{output}/small", student=f"{output}/aligned", config=ContrastConfig(**short))
-colbert(scores, f"{output}/colbert", student=f"{output}/small", config=ColbertConfig(**short))
+contrast(scores, f"{output}/contrast", student=student, config=ContrastConfig(**short))
+colbert(scores, f"{output}/colbert", student=student, config=ColbertConfig(**short))
+sizes = dict(hidden_size=16, n_layers=1, n_heads=2, intermediate_size=32, vocab_size=200, n_positions=32)
+config = PretrainConfig(n_epochs=2, **sizes, **short)
+pretrain(pairs, f"{output}/pretrain", compared_with=student, config=config)
 """
 
 
-def test_torchrun_trains_every_model_with_two_processes(pairs, scored_pairs, tiny_model, teacher, tmp_path):
+def test_two_processes_have_the_loss_curve_of_one(pairs, scored_pairs, tiny_model, teacher, tmp_path):
     script = tmp_path / "train.py"
     script.write_text(EVERY_TRAINER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    arguments = [str(path) for path in (script, pairs, scored_pairs, tiny_model, teacher, tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, env=environment, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    # 40 pairs at 2 × 4 a step; the reranker sees each with its negative
-    for name, n_steps in (("aligned", 5), ("reranker", 10), ("small", 5), ("colbert", 5)):
-        counts = json.loads((tmp_path / name / "pubvec.json").read_text())["counts"]
-        assert (counts["n_devices"], counts["n_train_steps"]) == (2, n_steps)
-        assert (tmp_path / name / "model.safetensors").exists()
+    start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    running = []
+    for name, options in (("one", []), ("two", start)):
+        (tmp_path / name).mkdir()
+        arguments = map(str, (script, pairs, scored_pairs, tiny_model, teacher, tmp_path / name))
+        command = [sys.executable, *options, *arguments]
+        running.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment))
+    for process in running:
+        _, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err[-3000:]
+    # 40 pairs at 8 a step; the reranker sees each with its negative
+    for name, n_steps in (
+        ("align", 5),
+        ("reranker", 10),
+        ("contrast", 5),
+        ("colbert", 5),
+        ("pretrain", None),
+    ):
+        one, two = (
+            json.loads((tmp_path / n / name / "pubvec.json").read_text())["counts"] for n in ("one", "two")
+        )
+        assert (one["n_devices"], two["n_devices"]) == (1, 2)
+        assert one["n_train_steps"] == two["n_train_steps"] and n_steps in (None, one["n_train_steps"])
+        losses = [
+            [
+                entry["loss"]
+                for entry in json.loads((tmp_path / n / name / "training_log.json").read_text())[:-1]
+            ]
+            for n in ("one", "two")
+        ]
+        # The mean over masked tokens is taken in each process, which has not quite as many as the other.
+        assert losses[1] == pytest.approx(losses[0], rel=0.01 if name == "pretrain" else 1e-4)
+        if name in ("align", "contrast"):
+            one, two, initial = (
+                np.concatenate(
+                    [tensor.ravel() for _, tensor in sorted(load_file(path / "model.safetensors").items())]
+                )
+                for path in (tmp_path / "one" / name, tmp_path / "two" / name, tiny_model)
+            )
+            assert np.linalg.norm(two - one) < 0.05 * np.linalg.norm(one - initial)

@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pubvec.errors import InputError
-from pubvec.files import MANIFEST, RECIPE, Manifest, fingerprint, json_ready, read_manifest, sync, write_json
+from pubvec.files import (
+    MANIFEST,
+    RECIPE,
+    TEMPORARY,
+    Manifest,
+    fingerprint,
+    json_ready,
+    read_manifest,
+    sync,
+    write_json,
+)
 
 VERSIONS = "versions"
 LIVE = "live.npy"
@@ -108,7 +118,7 @@ def hash_files(folder: Path, known: Mapping[str, list[Any]] | None = None) -> di
     sums = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if name.startswith(".") or name == MANIFEST or path.name in _LOCKS:
+        if name.startswith(".") or name == MANIFEST or path.name in _LOCKS or path.suffix == TEMPORARY:
             continue
         stat = path.stat()
         before = known.get(name)

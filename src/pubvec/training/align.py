@@ -40,12 +40,12 @@ from pubvec.training.loop import (
     arguments,
     model_folder,
     open_model,
-    processes,
     quiet_libraries,
     save_model,
     train,
 )
 from pubvec.training.precision import halve_for_gpu
+from pubvec.training.processes import processes
 
 FloatArray = npt.NDArray[np.float32]
 _TEXTS_PER_SHARD = 512  # a few minutes of a base model on two cores

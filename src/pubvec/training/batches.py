@@ -10,6 +10,8 @@ import torch
 from datasets import Dataset
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
+from pubvec.training.processes import processes
+
 _BATCHES_PER_POOL = 32
 
 
@@ -18,10 +20,15 @@ class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
 
     A text occurs in a batch once, for as a negative of its own row it would teach the opposite: a row that
     repeats a text of its batch waits for the next. Seed and epoch decide the order.
+
+    Under torchrun the batches are the same, cut into equal parts, one a process in the order of the processes, which is
+    how accelerate deals them out. `batch_size` is that of a part; rows that do not divide are left out of the last batch.
     """
 
     def __init__(self, dataset: Dataset, **options: Any) -> None:
         super().__init__(dataset, **options)
+        self._n_parts = processes().num_processes
+        self._n_together = self.batch_size * self._n_parts
         names = [name for name in dataset.column_names if name not in (self.valid_label_columns or [])]
         columns = [dataset[name] for name in names]
         keys = [np.fromiter(map(hash, column), dtype=np.int64, count=len(dataset)) for column in columns]
@@ -45,7 +52,11 @@ class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
     def _make_batches(self) -> list[list[int]]:
         batches = list(self._iter_batches())
         order = torch.randperm(len(batches), generator=self._generator()).tolist()
-        return [batches[place] for place in order]
+        return [part for place in order for part in self._cut(batches[place])]
+
+    def _cut(self, batch: list[int]) -> list[list[int]]:
+        size = len(batch) // self._n_parts
+        return [batch[part * size : (part + 1) * size] for part in range(self._n_parts)] if size else []
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed + self.epoch)
@@ -53,9 +64,9 @@ class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
     def _iter_batches(self) -> Iterator[list[int]]:
         rows = torch.randperm(len(self._keys), generator=self._generator())
         waiting: list[int] = []
-        for pool in rows.split(self.batch_size * _BATCHES_PER_POOL):
+        for pool in rows.split(self._n_together * _BATCHES_PER_POOL):
             waiting += pool[self._lengths[pool].argsort(stable=True)].tolist()
-            while len(waiting) >= self.batch_size:
+            while len(waiting) >= self._n_together:
                 batch, waiting = self._take(waiting)
                 yield batch
         while waiting and not self.drop_last:
@@ -68,7 +79,7 @@ class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
         skipped: list[int] = []
         seen: set[int] = set()
         for place, row in enumerate(rows):
-            if len(batch) == self.batch_size:
+            if len(batch) == self._n_together:
                 return batch, [*skipped, *rows[place:]]
             if seen.isdisjoint(texts := self._keys[row].tolist()):
                 batch.append(row)

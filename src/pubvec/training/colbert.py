@@ -22,7 +22,8 @@ from sentence_transformers.base.losses.merged_forward import embed_columns_padde
 from sentence_transformers.base.modules import Dense, Normalize
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from sentence_transformers.multi_vector_encoder.scoring import colbert_scores
-from sentence_transformers.util import stack_padded_token_embeddings
+from sentence_transformers.util import all_gather, stack_padded_token_embeddings
+from sentence_transformers.util.distributed import all_gather_padded
 from tokenizers import AddedToken
 
 from pubvec.encoder import resolve
@@ -167,6 +168,7 @@ class ColbertLoss(torch.nn.Module):  # type: ignore[misc]
         """Loss terms by name. *Shape:* `labels` (batch_size, n_candidates), logits, positive first."""
         config, terms = self._config, {}
         scores = self._score([dict(features) for features in sentence_features])
+        labels = None if labels is None else all_gather(labels)
         own = torch.arange(len(scores), device=scores.device)
         if self._teacher_temperature is not None and labels is not None:
             student = torch.log_softmax(scores[own, own] / config.student_temperature, dim=-1)
@@ -182,12 +184,16 @@ class ColbertLoss(torch.nn.Module):  # type: ignore[misc]
     def _score(self, columns: list[dict[str, Any]]) -> torch.Tensor:
         """MaxSim of every query with every candidate of every query. *Shape:* (batch, batch, n_candidates)"""
         query = self.model(columns[0], task="query")
-        documents = embed_columns_padded(self.model, columns[1:], task_default="document")
-        vectors, mask = stack_padded_token_embeddings(*documents)
-        scores = colbert_scores(
-            query["token_embeddings"],
-            vectors,
-            queries_mask=query["attention_mask"].bool(),
-            documents_mask=mask,
+        columns_of_documents = zip(
+            *embed_columns_padded(self.model, columns[1:], task_default="document"), strict=True
         )
-        return scores.reshape(len(vectors), len(vectors), -1)
+        # Of all processes: every one computes the loss of the whole batch, whose gradients accelerate averages.
+        vectors, masks = zip(
+            *(all_gather_padded(*column, with_grad=True) for column in columns_of_documents), strict=True
+        )
+        queries, queries_mask = all_gather_padded(
+            query["token_embeddings"], query["attention_mask"].bool(), with_grad=True
+        )
+        documents, documents_mask = stack_padded_token_embeddings(list(vectors), list(masks))
+        scores = colbert_scores(queries, documents, queries_mask=queries_mask, documents_mask=documents_mask)
+        return scores.reshape(len(queries), len(queries), -1)

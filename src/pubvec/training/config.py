@@ -43,6 +43,7 @@ class StageConfig:
     max_seq_length: int = 512
     """Tokens kept of a text, special tokens included; at most the positions of the model."""
     batch_size: int = 32
+    """Under torchrun that of all processes together."""
     seed: int = 0
     """Decides the sample, its order and the dropout; two stages with other seeds see separate samples."""
 

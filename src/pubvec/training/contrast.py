@@ -22,7 +22,7 @@ from sentence_transformers import (
 )
 from sentence_transformers.base.losses.merged_forward import embed_columns
 from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss, MultipleNegativesRankingLoss
-from sentence_transformers.util import cos_sim, pairwise_cos_sim
+from sentence_transformers.util import all_gather, all_gather_with_grad, cos_sim, pairwise_cos_sim
 
 from pubvec.encoder import resolve
 from pubvec.files import Manifest, read_manifest
@@ -108,7 +108,9 @@ class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, sentence_features: Any, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
         """Loss terms by name. *Shape:* `labels` (batch_size, n_candidates), logits, positive first."""
-        embeddings = embed_columns(self.model, sentence_features)
+        # Of all processes: every one computes the loss of the whole batch, whose gradients accelerate averages.
+        embeddings = [all_gather_with_grad(column) for column in embed_columns(self.model, sentence_features)]
+        labels = None if labels is None else all_gather(labels)
         terms: dict[str, torch.Tensor] = {}
         for width in self._widths:
             for name, term in self._iter_terms([column[:, :width] for column in embeddings], labels):

@@ -1,7 +1,8 @@
 """One training run on a sentence-transformers trainer: checkpoints by the clock, exact resume, quiet output.
 
-The trainers themselves stay untouched, so `torchrun` and `accelerate launch` work as they do elsewhere:
-the main process owns the output folder, the others wait for it.
+The trainers themselves stay untouched, so `torchrun` and `accelerate launch` work as they do elsewhere: the main process
+owns the output folder, the others wait for it. A batch is that of all processes together, so a recipe gives the same loss
+curve on any number of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils import logging as transformers_logging
@@ -33,16 +33,12 @@ from pubvec.training.precision import (
     keep_hidden_states_narrow,
     set_dropout,
 )
+from pubvec.training.processes import processes, share_of
 
 _CHECKPOINTS = "checkpoints"
 _COMPLETE = "complete"
 _LOSS_STATE = "loss.safetensors"
 _MAX_WORKERS = 8
-
-
-def processes() -> PartialState:
-    """The processes of this training: one, or those that torchrun or accelerate started."""
-    return PartialState(cpu=not torch.accelerator.is_available())
 
 
 @contextmanager
@@ -92,7 +88,7 @@ def arguments(config: TrainConfig, output: OutputFolder, **extra: Any) -> dict[s
     return {
         "output_dir": str(output / _CHECKPOINTS),
         "num_train_epochs": config.n_epochs,
-        "per_device_train_batch_size": config.batch_size,
+        "per_device_train_batch_size": share_of(config.batch_size),
         "learning_rate": config.learning_rate,
         "warmup_steps": config.warmup_fraction,
         "weight_decay": config.weight_decay,

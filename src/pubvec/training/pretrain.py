@@ -14,7 +14,14 @@ import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-from transformers import BertConfig, BertModel, DataCollatorForLanguageModeling, Trainer, TrainingArguments
+from transformers import (
+    BertConfig,
+    BertModel,
+    DataCollatorForLanguageModeling,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from pubvec.encoder.bert_hash import BertHashConfig, BertHashModel
 from pubvec.errors import InputError
@@ -25,6 +32,7 @@ from pubvec.training.data import distinct_texts, read_pairs
 from pubvec.training.loop import arguments, model_folder, quiet_libraries, train, uses_bfloat16
 from pubvec.training.memory import keep_freed_memory
 from pubvec.training.precision import attention_kernel, keep_hidden_states_narrow, set_dropout
+from pubvec.training.processes import processes
 from pubvec.training.vocabulary import count_tokens, learn_vocabulary, make_tokenizer, open_tokenizer
 
 _VOCABULARY = "vocabulary.json"
@@ -92,6 +100,7 @@ def pretrain(
             args=TrainingArguments(**arguments(config, out, remove_unused_columns=False)),
             train_dataset=Dataset.from_dict({"input_ids": blocks, "row": np.arange(len(blocks))}),
             data_collator=masking,
+            callbacks=[_CountEpochs(masking)],
         )
         dev = masking(
             [
@@ -110,21 +119,37 @@ def pretrain(
 
 
 class Masking:
-    """Masks the blocks of a batch; which tokens, seed and rows alone decide.
+    """Masks the blocks of a batch; which tokens of a block, its row, the epoch and the seed alone decide.
 
-    A resumed training draws a batch anew that the killed one had drawn ahead, so no generator may be shared.
+    A resumed training draws a batch anew that the killed one had drawn ahead, and several processes share a batch, so no
+    generator may be shared.
     """
 
     def __init__(self, tokenizer: Any, config: PretrainConfig) -> None:
         self._collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=config.mask_fraction)
         self._seed = config.seed
+        self.epoch = 0
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Rows with `input_ids` and `row` → `input_ids` and `labels`. *Shape:* (n_rows, length)"""
-        key = repr((self._seed, [int(row["row"]) for row in rows])).encode()
+        masked = [self._mask(row) for row in rows]
+        return {name: torch.cat([row[name] for row in masked]) for name in ("input_ids", "labels")}
+
+    def _mask(self, row: Mapping[str, Any]) -> Mapping[str, torch.Tensor]:
+        key = repr((self._seed, self.epoch, int(row["row"]))).encode()
         self._collator.generator = torch.Generator().manual_seed(zlib.crc32(key))
-        masked = self._collator([{"input_ids": row["input_ids"]} for row in rows])
-        return {name: masked[name] for name in ("input_ids", "labels")}
+        masked: Mapping[str, torch.Tensor] = self._collator([{"input_ids": row["input_ids"]}])
+        return masked
+
+
+class _CountEpochs(TrainerCallback):  # type: ignore[misc]
+    """Tells the masking which epoch begins."""
+
+    def __init__(self, masking: Masking) -> None:
+        self._masking = masking
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._masking.epoch = int(state.epoch)
 
 
 class MaskedLanguageModel(torch.nn.Module):  # type: ignore[misc]
@@ -197,8 +222,9 @@ def _tokenizer(name: str | None, texts: list[str], out: OutputFolder, config: Pr
     """The tokenizer of `name`, or one whose vocabulary is learned once: a resumed training has the same."""
     if name is not None:
         return open_tokenizer(name)
-    if not out.has(_VOCABULARY):
-        write_json(out / _VOCABULARY, learn_vocabulary(texts, config.vocab_size))
+    with processes().main_process_first():
+        if not out.has(_VOCABULARY):
+            write_json(out / _VOCABULARY, learn_vocabulary(texts, config.vocab_size))
     return make_tokenizer(json.loads((out / _VOCABULARY).read_text(encoding="utf-8")), config.n_positions)
 
 
@@ -219,6 +245,8 @@ def _encoder(config: PretrainConfig, n_tokens: int) -> Any:
 
 def _save(model: MaskedLanguageModel, tokenizer: Any, config: PretrainConfig, out: OutputFolder) -> None:
     """Write encoder, tokenizer and mean pooling in sentence-transformers layout."""
+    if not processes().is_main_process:
+        return
     model.encoder.save_pretrained(out.path)
     tokenizer.save_pretrained(out.path)
     window = min(config.saved_max_seq_length or config.n_positions, config.n_positions)
