@@ -20,8 +20,8 @@ sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).par
 from faults import JOBS, Trial, build_shim, expected_of, make_world
 
 from pubvec.cores import count_cores
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import write_json
+from pubvec.machine import code_commit, describe_machine
 
 N_ARTICLES = 400
 HEADS = (

@@ -13,8 +13,8 @@ from statistics import fmean, median
 import bm25s
 import numpy as np
 
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
 from pubvec.records import article_text
 from pubvec.search.query import Searcher
 

@@ -18,8 +18,8 @@ from typing import Any, get_origin, get_type_hints
 import numpy as np
 import pyarrow.parquet as pq
 
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import OutputFolder, package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
 from pubvec.records import Article, DeletedCitation, Journal
 from pubvec.search.query import RANKINGS, Searcher
 from pubvec.search.update import update

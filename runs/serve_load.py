@@ -28,8 +28,8 @@ import httpx
 import pyarrow.parquet as pq
 
 from pubvec.encoder import resolve
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
 
 N_CLIENTS = 64
 N_WORDS = 8

@@ -25,8 +25,8 @@ import pyarrow as pa
 
 from pubvec.collection import Collection
 from pubvec.encoder.vectors import read_vectors
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
 
 N_QUERIES, N_HITS, N_CANDIDATES, N_UPDATED = 40, 10, 1024, 1000
 SHARES = (1.0, 0.5, 0.1, 0.01, 0.001, 0.0001)

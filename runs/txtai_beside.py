@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
 from pubvec.search.constraints import Years
 from pubvec.search.query import Searcher
 from pubvec.search.txtai import open_in_txtai

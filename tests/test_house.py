@@ -14,7 +14,18 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "pubvec"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-GROUND = {"records", "tables", "files", "errors", "progress", "collection", "cores", "version", "engine"}
+GROUND = {
+    "records",
+    "tables",
+    "files",
+    "errors",
+    "progress",
+    "collection",
+    "cores",
+    "version",
+    "engine",
+    "machine",
+}
 ROOMS = {"corpus", "pairs", "training", "export", "evaluation", "search", "serve", "scale"}
 ARROWS: dict[str, set[str]] = {
     "records": set(),
@@ -23,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "version": set(),
     "cores": set(),
     "progress": set(),
+    "machine": {"cores"},
     "engine": {"cores", "errors", "pool"},
     "pool": {"engine", "errors"},
     "files": {"errors", "version"},
@@ -36,12 +48,15 @@ ARROWS: dict[str, set[str]] = {
     "search": GROUND | {"encoder"},
     "follow": GROUND | {"corpus", "search"},
     "search_bench": GROUND | {"encoder", "evaluation", "search"},
+    "plan_bench": GROUND | {"encoder", "evaluation", "corpus", "scale"},
     "serve": GROUND | {"encoder", "search"},
     "scale": GROUND | {"encoder", "corpus", "search"},
     "release": GROUND | {"encoder", "export", "evaluation"},
     "presets": ROOMS,
     "pipeline": GROUND | {"encoder", "presets"} | ROOMS,
-    "cli": GROUND | {"encoder", "presets", "pipeline", "release", "follow", "search_bench"} | ROOMS,
+    "cli": GROUND
+    | {"encoder", "presets", "pipeline", "release", "follow", "search_bench", "plan_bench"}
+    | ROOMS,
     "__main__": {"cli"},
     "__init__": {"version", "encoder"},
 }

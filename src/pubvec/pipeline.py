@@ -16,8 +16,8 @@ from pubvec.encoder import Encoder
 from pubvec.engine import Engine
 from pubvec.errors import CompleteError, ConfigError, PubvecError
 from pubvec.evaluation.compare import Table
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import json_ready, package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
 from pubvec.presets import PRESETS, Preset
 from pubvec.records import Hit
 

@@ -10,8 +10,8 @@ import pytest
 from pubvec.errors import ConfigError, InputError, PubvecError
 from pubvec.evaluation.bench import bench
 from pubvec.evaluation.benches import OUTPUT, Bench, bench_parse
-from pubvec.evaluation.machine import describe_machine
 from pubvec.evaluation.speed import run_interleaved
+from pubvec.machine import describe_machine
 from pubvec.progress import listen
 
 MEGABYTE = 1 << 20

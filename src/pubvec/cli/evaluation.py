@@ -1,7 +1,9 @@
-"""`evaluate`, `compare` and `bench`."""
+"""`evaluate`, `compare`, `bench` and `plan`."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +11,7 @@ import typer
 
 from pubvec.cli.console import console
 from pubvec.cli.options import with_config
+from pubvec.encoder.released import DEFAULT_MODEL
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.config import EvaluateConfig
 
@@ -22,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(evaluate)
     app.command()(compare)
     app.command()(bench)
+    app.command()(plan)
 
 
 @with_config(EvaluateConfig)
@@ -114,11 +118,13 @@ def compare(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="Benchmark: parse, pairs, encoder, growth, search or import.")],
+    name: Annotated[
+        str, typer.Argument(help="Benchmark: parse, pairs, encoder, growth, search, plan or import.")
+    ],
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="parse: FILE. pairs: ARTICLES EXCLUDE. encoder and growth: MODEL ARTICLES. search: INDEX."
+            help="parse: FILE. pairs: ARTICLES EXCLUDE. encoder and growth: MODEL ARTICLES. search: INDEX. plan: FILE MODEL."
         ),
     ] = None,
     output: Results = Path("results"),
@@ -134,6 +140,9 @@ def bench(
         list[int] | None,
         typer.Option("--size", min=1, help="Of `search`: articles of a copy to search too; may be repeated."),
     ] = None,
+    max_seq_length: Annotated[
+        int | None, typer.Option(help="Of `plan`: tokens of an article; by default the model's window.")
+    ] = None,
 ) -> None:
     """Measure speed and memory of whole processes, ours and others' in turn, into bench-NAME.json.
 
@@ -143,12 +152,54 @@ def bench(
     from pubvec.search_bench.bench import bench_search
 
     with console().progress():
-        if name == "search":
+        if name == "plan":
+            from pubvec.plan_bench import bench_plan
+
+            measured = bench_plan(inputs or [], output=output, max_seq_length=max_seq_length)
+            table = "".join(f"{name}\t{value:.6g}\n" for name, value in vars(measured).items())
+        elif name == "search":
             table = bench_search(inputs or [], sizes or [], output=output)
         else:
             options: dict[str, Any] = {"n_rounds": rounds, "python": python, "contenders": contenders or ()}
             table = stage(name, *(inputs or []), output=output, **options)
     print(table, end="")
+
+
+def plan(
+    articles: Annotated[str, typer.Option("--articles", "-a", help="How many, as 38000000 or 38e6.")],
+    machine: Annotated[
+        Path | None,
+        typer.Option(
+            "--machine",
+            help="File that bench plan wrote on the machine; by default one of two cores.",
+        ),
+    ] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores at work; by default the machine's.")] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Bi-encoder: a name or a folder.")
+    ] = DEFAULT_MODEL,
+    as_json: AsJson = False,
+) -> None:
+    """Work out on paper what so many articles cost: tokens, FLOP, hours, bytes, and the daily update.
+
+    Example: pubvec plan --articles 38e6 --cores 128
+    """
+    from pubvec.encoder.models import resolve
+    from pubvec.encoder.work import ModelShape
+    from pubvec.scale.plan import REFERENCE, Constants
+    from pubvec.scale.plan import plan as work_out
+
+    try:
+        n_articles = int(float(articles))
+    except (ValueError, OverflowError):
+        raise ConfigError(f"articles is a number, as 38e6, not {articles!r}") from None
+    constants = Constants.read(machine or REFERENCE)
+    if cores is not None:
+        constants = replace(constants, n_cores=cores)
+    found = work_out(n_articles, constants, ModelShape.read(resolve(model)))
+    print(
+        json.dumps(found.to_json(), indent=2) if as_json else found.to_markdown(), end="\n" if as_json else ""
+    )
 
 
 def _print_table(

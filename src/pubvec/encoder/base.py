@@ -85,7 +85,7 @@ class ModelSettings:
         """
         check_model_folder(folder)
         config = read_json(folder / "config.json")
-        dim = _require_int(config, "hidden_size", folder / "config.json")
+        dim = require_int(config, "hidden_size", folder / "config.json")
         pooling, is_normalized = _read_modules(folder, dim)
         limits = read_json(folder / "sentence_bert_config.json", default={})
         n_positions = count_positions(folder)
@@ -245,13 +245,18 @@ def count_positions(folder: Path) -> int:
         InputError: `config.json` is missing or does not say.
     """
     config = read_json(folder / "config.json")
-    n_positions = _require_int(config, "max_position_embeddings", folder / "config.json")
+    n_positions = require_int(config, "max_position_embeddings", folder / "config.json")
     if config.get("model_type") in _SHIFTED:
         n_positions -= int(config.get("pad_token_id") or 0) + 1
     return n_positions
 
 
-def _require_int(config: Mapping[str, Any], key: str, path: Path) -> int:
+def require_int(config: Mapping[str, Any], key: str, path: Path) -> int:
+    """The whole number `key` of a model's configuration, which was read from `path`.
+
+    Raises:
+        InputError: there is none.
+    """
     value = config.get(key)
     if not isinstance(value, int):
         raise InputError(f"{path} has no {key}: this is not the configuration of a transformer encoder")

@@ -24,12 +24,12 @@ from pubvec.errors import ConfigError, PubvecError
 from pubvec.evaluation.bench_texts import draw_texts
 from pubvec.evaluation.contenders import CONTENDERS, PREPARATIONS
 from pubvec.evaluation.encoder_record import REFERENCE, Contender, EncoderRecord
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.evaluation.pair_scores import pearson_of_labels
 from pubvec.evaluation.pairs import draw_negatives
 from pubvec.evaluation.peak import count_work, measure_peak
 from pubvec.evaluation.speed import last_line
 from pubvec.files import json_ready, package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
 from pubvec.progress import report
 
 _SCRIPT = str(Path(__file__).with_name("contenders.py"))

@@ -15,7 +15,6 @@ from pubvec.encoder.scorer import BiEncoderScorer, Scorer
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.evaluation.classify import evaluate_classification
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.evaluation.models import LazyModel, ModelSource, name_model, name_models
 from pubvec.evaluation.pairs import evaluate_pairs
 from pubvec.evaluation.probes import evaluate_triples
@@ -25,6 +24,7 @@ from pubvec.evaluation.sets import LabeledSet, PairSet, RatedSet, RetrievalSet, 
 from pubvec.evaluation.similarity import evaluate_similarity
 from pubvec.evaluation.tasks import Task, find_task
 from pubvec.files import fingerprint, json_ready, package_versions
+from pubvec.machine import code_commit, describe_machine
 from pubvec.progress import track
 
 _RERANKING = ("rerank_depth", "pair_rerank_depth")

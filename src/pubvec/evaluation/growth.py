@@ -15,8 +15,8 @@ from pubvec.encoder.base import load
 from pubvec.encoder.models import resolve
 from pubvec.errors import InputError
 from pubvec.evaluation.bench_texts import draw_texts
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import json_ready, package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
 from pubvec.progress import report
 
 _N_TEXTS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pubvec.encoder.base import load
+from pubvec.encoder.work import ModelShape
 
 _PRODUCTS = ((2048, 2048, 2048), (4096, 384, 1536), (4096, 1536, 384))
 """(m, k, n): square, and the shapes of the model."""
@@ -36,9 +36,7 @@ def _fastest(work: Callable[[], Any], n_repeats: int) -> float:
 
 def count_work(folder: Path, texts: Sequence[str]) -> dict[str, float]:
     """Tokens that the model sees and operations of its matrix products, padding not counted."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     lengths = np.array([len(ids) for ids in load(folder, backend="onnx").tokenize(texts)])
-    dim, inner, n_layers = (config[k] for k in ("hidden_size", "intermediate_size", "num_hidden_layers"))
-    per_token = 2 * n_layers * (4 * dim**2 + 2 * dim * inner)
-    n_flop = float((lengths * per_token + 4 * n_layers * dim * lengths**2).sum())
-    return {"n_texts": len(texts), "n_tokens": int(lengths.sum()), "n_flop": n_flop}
+    n_tokens = int(lengths.sum())
+    n_flop = ModelShape.read(folder).count_flop(n_tokens, float((lengths**2).sum()))
+    return {"n_texts": len(texts), "n_tokens": n_tokens, "n_flop": n_flop}

@@ -20,8 +20,8 @@ from typing import Any
 
 from pubvec.errors import ConfigError, PubvecError
 from pubvec.evaluation.benches import BENCHES, OUTPUT, Bench
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import json_ready, package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
 from pubvec.progress import report
 
 # The kernel counts a process' peak memory from the moment of its start, when it still shares its parent's
@@ -131,12 +131,17 @@ def run_interleaved(bench: Bench, n_rounds: int) -> dict[str, list[Sample]]:
             for place, (label, command) in enumerate(bench.commands.items()):
                 goal = Path(folder) / f"{number}-{place}"
                 parts = [str(goal) if part == OUTPUT else part for part in command]
-                samples[label].append(_run(label, parts))
+                samples[label].append(run_once(label, parts))
                 report("runs", number * len(samples) + place + 1, n_rounds * len(samples))
     return samples
 
 
-def _run(label: str, command: Sequence[str]) -> Sample:
+def run_once(label: str, command: Sequence[str]) -> Sample:
+    """Time one run of `command`, and take the memory of the largest of its processes.
+
+    Raises:
+        PubvecError: it failed; the message calls it `label` and has its last line.
+    """
     launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
     done = subprocess.run(launch, capture_output=True, text=True, check=False)  # noqa: S603
     *_, measured = done.stdout.splitlines() or [""]

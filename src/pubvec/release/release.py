@@ -13,11 +13,11 @@ from pubvec.encoder.forms import RANGES_FILE
 from pubvec.encoder.kinds import Kind, kind_of
 from pubvec.encoder.models import check_model_folder, read_json
 from pubvec.errors import InputError
-from pubvec.evaluation.machine import describe_machine
 from pubvec.evaluation.models import hash_folder
 from pubvec.evaluation.results import Result, read_result
 from pubvec.export.half import write_half
 from pubvec.files import RECIPE, Manifest, OutputFolder, fingerprint, json_ready, read_manifest
+from pubvec.machine import describe_machine
 from pubvec.release.card import Card, render
 from pubvec.release.config import ReleaseConfig
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from pubvec.encoder.forms import FloatArray
 from pubvec.errors import ConfigError
-from pubvec.evaluation.machine import code_commit, describe_machine
 from pubvec.files import json_ready, package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
 from pubvec.progress import report
 from pubvec.search.constraints import And, Constraint, Not, Word, Years
 from pubvec.search.query import Searcher

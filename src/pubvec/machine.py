@@ -24,7 +24,7 @@ def describe_machine() -> dict[str, Any]:
 
 def code_commit() -> str | None:
     """Commit of the checkout that this package runs from; None where it is installed or has no commit."""
-    root, git = Path(__file__).parents[3], shutil.which("git")
+    root, git = Path(__file__).parents[2], shutil.which("git")
     if git is None or not (root / ".git").exists():
         return None
     describe = [git, "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]

@@ -1,0 +1,173 @@
+"""`bench plan`: the constants that a plan needs, from whole processes on this machine, two sizes a stage."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from pubvec.collection import DELETED, Collection
+from pubvec.cores import count_cores
+from pubvec.corpus.parse import parse
+from pubvec.encoder import load, resolve
+from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder.work import ModelShape
+from pubvec.engine import LocalEngine
+from pubvec.errors import InputError, OutputError
+from pubvec.evaluation.speed import Sample, run_once
+from pubvec.files import OutputFolder, json_ready, package_versions, read_manifest, write_json
+from pubvec.machine import code_commit, describe_machine
+from pubvec.progress import report
+from pubvec.records import article_text
+from pubvec.scale.plan import Constants
+
+NAME = "bench-plan.json"
+SIZES = (200, 4000)
+"""Articles of the two runs of a stage: what both cost is the start, what the larger costs more is the articles'."""
+_N_ROUNDS = 3
+_RECORD_END = re.compile(rb"</PubmedArticle>")
+_CUT_BYTES = 8 << 20
+
+
+def run_pubvec(*arguments: str) -> Sample:
+    """Time `pubvec` with `arguments`, a process of its own.
+
+    Raises:
+        PubvecError: it failed; the message has its last line.
+    """
+    return run_once(f"pubvec {arguments[0]}", [sys.executable, "-m", "pubvec", *arguments])
+
+
+def bench_plan(
+    inputs: Sequence[str], *, output: Path, max_seq_length: int | None = None, n_rounds: int = _N_ROUNDS
+) -> Constants:
+    """Measure parsing, encoding and indexing the articles of an XML file; write `output/bench-plan.json`.
+
+    Args:
+        inputs: an XML file of 4,000 articles or more, and a model.
+        output: the `results/` folder.
+        max_seq_length: tokens of an article that are encoded; None: the model's window.
+        n_rounds: of which the median counts.
+
+    Raises:
+        InputError: the file is missing or too small.
+        PubvecError: a stage failed.
+    """
+    if len(inputs) != 2:
+        raise InputError(f"bench plan needs 2 inputs (XML file, model), found {len(inputs)}")
+    xml, model = Path(inputs[0]), inputs[1]
+    with tempfile.TemporaryDirectory(prefix="pubvec-bench-") as scratch:
+        constants = _measure(xml, model, Path(scratch), max_seq_length, n_rounds)
+    record = {
+        "constants": json_ready(constants),
+        "machine": describe_machine(),
+        "versions": package_versions(),
+        "commit": code_commit(),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(output / NAME, record)
+    return constants
+
+
+def _measure(xml: Path, model: str, scratch: Path, max_seq_length: int | None, n_rounds: int) -> Constants:
+    articles = scratch / "articles"
+    n_all = int(parse([xml], articles, engine=LocalEngine(1)).counts["n_records"])
+    samples = {size: _sample(articles, scratch / f"articles-{size}", size) for size in SIZES}
+    small_xml, n_small = _cut(xml, scratch)
+    folder = resolve(model)
+    encoder = load(folder, max_seq_length=max_seq_length)
+    window = ["--max-seq-length", str(encoder.max_seq_length)]
+    costs: dict[tuple[str, int], list[float]] = {}
+
+    def run(stage: str, size: int, *arguments: str) -> None:
+        costs.setdefault((stage, size), []).append(run_pubvec(stage, *arguments, "--force").seconds)
+
+    for number in range(n_rounds):
+        for size, part in samples.items():
+            index, vectors = str(scratch / f"index-{size}"), str(scratch / f"vectors-{size}")
+            run("parse", size, str(xml if size == SIZES[1] else small_xml), "-o", str(scratch / "parsed"))
+            run("encode", size, str(part), "-m", str(folder), "-o", vectors, *window)
+            run("index", size, str(part), "-m", str(folder), "-o", index, "--vectors", vectors, *window)
+        report("rounds", number + 1, n_rounds)
+    shape = ModelShape.read(folder)
+    work = {size: _lengths_of(encoder, part) for size, part in samples.items()}
+    flop = [shape.count_flop(float(n.sum()), float((n**2).sum())) for n in work.values()]
+    few, many = SIZES
+    parse_s, parse_start_s = _line(costs, "parse", n_small, n_all)
+    flop_s, encode_start_s = _line(costs, "encode", *flop)
+    index_s, index_start_s = _line(costs, "index", few, many)
+    return Constants(
+        n_cores=count_cores(),
+        max_seq_length=encoder.max_seq_length or 0,
+        tokens=float(work[many].mean()),
+        squared_tokens=float((work[many] ** 2).mean()),
+        xml_bytes=xml.stat().st_size / n_all,
+        articles_bytes=_size_of(articles) / n_all,
+        vectors_bytes=_size_of(scratch / f"vectors-{many}") / many,
+        index_bytes=_size_of(scratch / f"index-{many}") / many,
+        parse_start_s=parse_start_s,
+        parse_s=parse_s,
+        encode_start_s=encode_start_s,
+        flop_per_core_s=1 / flop_s / count_cores(),
+        index_start_s=index_start_s,
+        index_s=index_s,
+    )
+
+
+def _sample(articles: Path, goal: Path, n: int) -> Path:
+    """An `articles/` folder of `n` current articles, drawn at random."""
+    collection = Collection(articles)
+    (table,) = collection.iter_tables()
+    if len(table) < n:
+        raise InputError(f"{len(table)} articles are too few to measure on: give a file of {n} or more")
+    drawn = np.sort(np.random.default_rng(0).permutation(len(table))[:n])
+    manifest = read_manifest(articles, made_by="parse")
+    with OutputFolder(goal, command="parse", config=manifest.config) as out:
+        pq.write_table(table.take(drawn), out / collection.shards[0].name, compression="zstd")
+        shutil.copy(articles / DELETED, out / DELETED)
+    return goal
+
+
+def _cut(xml: Path, scratch: Path) -> tuple[Path, int]:
+    """The first records of a file, as many as there are in `SIZES`, and their number."""
+    with gzip.open(xml) if xml.suffix == ".gz" else xml.open("rb") as file:
+        begun = file.read(_CUT_BYTES)
+    ends = [match.end() for match in _RECORD_END.finditer(begun)][: SIZES[0]]
+    if not ends:
+        raise InputError(f"{xml} holds no PubMed record")
+    path = scratch / "few.xml.gz"
+    path.write_bytes(gzip.compress(begun[: ends[-1]] + b"</PubmedArticleSet>"))
+    return path, len(ends)
+
+
+def _lengths_of(encoder: TextEncoder, articles: Path) -> npt.NDArray[np.float64]:
+    """Tokens of each article that the model sees. *Shape:* (n,)"""
+    table = Collection(articles).read(["title", "abstract"])
+    texts = map(article_text, table["title"].to_pylist(), table["abstract"].to_pylist())
+    return np.array([len(ids) for ids in encoder.tokenize(texts)], dtype=np.float64)
+
+
+def _size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _line(
+    costs: dict[tuple[str, int], list[float]], stage: str, few: float, many: float
+) -> tuple[float, float]:
+    """Slope and start of the line through the medians of both sizes, which do `few` and `many` units of work."""
+    low, high = (median(costs[stage, size]) for size in SIZES)
+    slope = (high - low) / (many - few)
+    if slope <= 0:
+        raise OutputError(
+            f"{SIZES[1]} articles took no longer to {stage} than {SIZES[0]}: is the machine busy?"
+        )
+    return slope, max(0.0, low - few * slope)
