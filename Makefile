@@ -13,7 +13,7 @@ EVAL ?= $(wildcard ../shared/eval)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check fix bench docs clean
+.PHONY: run test check fix bench audit docs clean
 
 run: $(VENV)/.installed
 	$(BIN)/pubvec models --fetch minilm --fetch mpnet
@@ -43,6 +43,11 @@ bench: $(VENV)/.installed-dev $(VENV)-bench/.installed
 		--contender "pubvec fp32" --contender sentence-transformers
 	$(BIN)/pubvec bench growth $(WORK)/small $(WORK)/articles -o results/
 	$(BIN)/pubvec bench import -o results/
+
+# Known weaknesses of everything installed; asks a service on the internet.
+audit: $(VENV)/.installed-dev
+	$(PIP) pip-audit
+	$(BIN)/pip-audit --local --skip-editable
 
 # Others' encoders, which want older versions of libraries that ours shares with them.
 $(VENV)-bench/.installed:

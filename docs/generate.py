@@ -22,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import released
+import scale_tables
 import search_tables
 import serve_tables
 
@@ -34,6 +35,8 @@ EVALUATION = ROOT / "docs" / "evaluation.md"
 SEARCH = ROOT / "docs" / "search.md"
 TXTAI = ROOT / "docs" / "txtai.md"
 SERVE = ROOT / "docs" / "serve.md"
+SCALE = ROOT / "docs" / "scale.md"
+RELIABILITY = ROOT / "docs" / "reliability.md"
 BASELINE = "all-MiniLM-L6-v2"
 PICTURES = ("quality.png", "scores-pubvec-small-pubmed-qa.png")
 """Of those that `pubvec compare --plots` draws."""
@@ -265,6 +268,8 @@ def main() -> None:
         (EVALUATION, render_evaluation),
         (SEARCH, render_search),
         (SERVE, lambda: fill(SERVE.read_text(), serve_tables.blocks(RESULTS))),
+        (SCALE, lambda: fill(SCALE.read_text(), scale_tables.scale_blocks(RESULTS))),
+        (RELIABILITY, lambda: fill(RELIABILITY.read_text(), scale_tables.reliability_blocks(RESULTS))),
         (TXTAI, lambda: fill(TXTAI.read_text(), {"txtai": search_tables.txtai(RESULTS)})),
     )
     for page, render in pages:

@@ -11,6 +11,7 @@ import argparse
 import gzip
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -82,6 +83,20 @@ def measure(files: list[Path], n: int, model: str, length: int, scratch: Path) -
         "costs": {name: json_ready(cost) for name, cost in costs.items()},
         "bytes": sizes,
     }
+
+
+def measure_memory(index: str) -> dict[str, int]:
+    """Of a process that searches the index: its own memory, and mapped files, whose pages the system takes back at need."""
+    code = (
+        "import sys; from pubvec.search.query import Searcher; searcher = Searcher(sys.argv[1])\n"
+        "for turn in range(5):\n    for query in sys.argv[2:]: searcher.search(query, 10)\n"
+        "print(open('/proc/self/status').read())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, index, *QUERIES], capture_output=True, text=True, check=True
+    )
+    sizes = {name: 1024 * int(kilobytes) for name, kilobytes in re.findall(r"(Rss\w+):\s+(\d+)", done.stdout)}
+    return {"anonymous_bytes": sizes["RssAnon"], "mapped_bytes": sizes["RssFile"]}
 
 
 def main() -> None:

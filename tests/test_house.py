@@ -50,7 +50,7 @@ ARROWS: dict[str, set[str]] = {
     "search_bench": GROUND | {"encoder", "evaluation", "search"},
     "plan_bench": GROUND | {"encoder", "evaluation", "corpus", "scale"},
     "serve": GROUND | {"encoder", "search"},
-    "scale": GROUND | {"encoder", "corpus", "search"},
+    "scale": GROUND | {"encoder"},
     "release": GROUND | {"encoder", "export", "evaluation"},
     "presets": ROOMS,
     "pipeline": GROUND | {"encoder", "presets"} | ROOMS,

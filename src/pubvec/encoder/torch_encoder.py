@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ class TorchEncoder(TextEncoder):
         self._is_static = isinstance(model[0], StaticEmbedding)
         self._static_length = static_length
         self._made: tuple[object, Batcher] | None = None
+        self._loading: Callable[[], TorchEncoder] | None = None
         self.dim = int(model.get_embedding_dimension() or 0)
 
     @classmethod
@@ -101,9 +102,21 @@ class TorchEncoder(TextEncoder):
             SentenceTransformer, folder, n_threads=n_threads, trust_remote_code=trust_remote_code
         )
         encoder = cls(model, name=name, folder=folder, static_length=max_seq_length)
+        encoder._loading = partial(
+            cls.load,
+            folder,
+            name=name,
+            max_seq_length=max_seq_length,
+            n_threads=n_threads,
+            trust_remote_code=trust_remote_code,
+        )
         if max_seq_length is not None and not encoder._is_static:
             model.max_seq_length = max_seq_length
         return encoder
+
+    def __reduce__(self) -> Any:
+        """Sent to another process, a model that was loaded is loaded there, on the GPU that is there."""
+        return (self._loading, ()) if self._loading is not None else super().__reduce__()
 
     @property
     def max_seq_length(self) -> int | None:

@@ -1,0 +1,102 @@
+"""Time parse and encode with one worker, with two, and on Ray: `python runs/workers.py XML… -o results/workers.json`.
+
+Every worker has one thread, on every engine. All take turns; a ratio is the median over rounds of two runs of one round.
+Ray is timed twice: with its own start and end, and as the work alone, on a cluster that is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from pubvec.files import package_versions, write_json
+from pubvec.machine import code_commit, describe_machine
+from pubvec.plan_bench import run_pubvec
+
+ENGINES = {
+    "1 worker": ["--n-workers", "1", "--n-threads", "1"],
+    "2 workers": ["--n-workers", "2", "--n-threads", "1"],
+    "ray, 2 workers": ["--engine", "ray", "--n-workers", "2", "--n-threads", "1"],
+    "ray, 2 workers, cluster there": [
+        "--engine",
+        "ray",
+        "--n-workers",
+        "2",
+        "--n-threads",
+        "1",
+        "--address",
+        "auto",
+    ],
+}
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[None]:
+    """A Ray cluster of this machine, as `ray start` makes it."""
+    ray = str(Path(sys.executable).with_name("ray"))
+    options = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([ray, "start", "--head", "--include-dashboard=false", "--disable-usage-stats"], **options)  # type: ignore[call-overload]
+    try:
+        yield
+    finally:
+        subprocess.run([ray, "stop", "--force"], **options)  # type: ignore[call-overload]
+
+
+def main() -> None:
+    """Time all in turn, and write the JSON file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("-m", "--model", default="pubvec-small")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("-n", "--rounds", type=int, default=3)
+    parser.add_argument("--max-seq-length", type=int, default=16)
+    chosen = parser.parse_args()
+    seconds: dict[str, dict[str, list[float]]] = {"parse": {}, "encode": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        articles, vectors = str(Path(folder) / "articles"), str(Path(folder) / "vectors")
+        files = [str(path) for path in chosen.files]
+        commands = {
+            "parse": [*files, "-o", articles, "--force"],
+            "encode": [
+                *(articles, "-m", chosen.model, "-o", vectors, "--force"),
+                *("--max-seq-length", str(chosen.max_seq_length)),
+            ],
+        }
+        for number in range(chosen.rounds):
+            for stage, command in commands.items():
+                for name, options in ENGINES.items():
+                    with cluster() if "auto" in options else contextlib.nullcontext():
+                        cost = run_pubvec(stage, *command, *options)
+                    seconds[stage].setdefault(name, []).append(cost.seconds)
+                    print(number, stage, name, cost, file=sys.stderr, flush=True)
+    pairs = {"speedup": ("1 worker", "2 workers")} | {
+        f"{name} / 2 workers": (name, "2 workers") for name in ENGINES if name.startswith("ray")
+    }
+    ratios = {
+        stage: {
+            name: median(a / b for a, b in zip(times[above], times[below], strict=True))
+            for name, (above, below) in pairs.items()
+        }
+        for stage, times in seconds.items()
+    }
+    record = {
+        "seconds": seconds,
+        "ratios": ratios,
+        "n_files": len(chosen.files),
+        "max_seq_length": chosen.max_seq_length,
+        "machine": describe_machine(),
+        "versions": package_versions(),
+        "commit": code_commit(),
+    }
+    write_json(chosen.output, record)
+    print(ratios)
+
+
+if __name__ == "__main__":
+    main()
