@@ -114,7 +114,7 @@ def _workers(record: dict[str, Any]) -> str:
     for stage, times in record["seconds"].items():
         shown = " | ".join(f"{median(times[name]):.1f} s" for name in names)
         lines.append(f"| {stage} | {shown} | {record['ratios'][stage]['speedup']:.2f} |")
-    n_rounds = len(record["seconds"]["parse"][names[0]])
+    n_rounds, n_encoded = (len(times[names[0]]) for times in record["seconds"].values())
     overhead = {
         stage: [ratios[f"{name} / 2 workers"] for name in names if name.startswith("ray")]
         for stage, ratios in record["ratios"].items()
@@ -124,7 +124,8 @@ def _workers(record: dict[str, Any]) -> str:
     )
     return (
         f"Whole processes, start included, one thread a worker, {record['n_files']} XML files, "
-        f"{record['max_seq_length']} tokens an article; medians of {n_rounds} rounds in turn on "
+        f"{record['max_seq_length']} tokens an article; medians of {n_rounds} rounds in turn, {n_encoded} of "
+        f"encoding the first file, on "
         f"{_machine(record)}:\n\n" + "\n".join(lines) + "\n\n"
         "Times as long on Ray as in the local pool, with a cluster that starts for the command, "
         f"and with one that is there: {ray}. "

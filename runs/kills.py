@@ -25,10 +25,12 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "search")]
+sys.path[:0] = [str(TESTS), str(TESTS / "search"), str(TESTS / "pairs")]
 from faults import build_shim, content_of
+from pairs_world import make_world as make_library
 
 from makers import make_articles_xml
+from makers_records import make_articles_folder
 from pubvec.cores import count_cores
 from pubvec.export import export
 from pubvec.files import MANIFEST, RECIPE, write_json
@@ -94,7 +96,7 @@ XML = ("{w}/pubmed26n0001.xml", "{w}/pubmed26n0002.xml")
 SHORT = ("--batch-size", "16", "--max-seq-length", "32")
 JOBS = {
     "parse": Job(("parse", *XML, "-o", "{t}/articles"), "articles", bytes_of),
-    "pairs": Job(("pairs", "{w}/articles", "-o", "{t}/pairs"), "pairs", bytes_of),
+    "pairs": Job(("pairs", "{w}/library", "-o", "{t}/pairs", "--n-dev", "100"), "pairs", bytes_of),
     "encode": Job(
         ("encode", "{w}/articles", "-m", "{w}/model", "-o", "{t}/vectors", "--texts-per-shard", "400"),
         "vectors",
@@ -173,7 +175,11 @@ def prepare(job: Job, world: Path, folder: Path) -> None:
 def make_world(world: Path) -> None:
     """XML files, models, and what each stage reads."""
     for number in (1, 2, 3):
-        make_articles_xml(world / f"pubmed26n{number:04}.xml", N_ARTICLES, first_pmid=number * N_ARTICLES)
+        make_articles_xml(
+            world / f"pubmed26n{number:04}.xml", N_ARTICLES, first_pmid=number * N_ARTICLES, n_words=120
+        )
+    library = make_library(N_ARTICLES)
+    make_articles_folder(world / "library", library[::2], library[1::2])
     make_tiny_bert(world / "model")
     export(world / "model")
     make_tiny_cross_encoder(world / "cross")

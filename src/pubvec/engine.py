@@ -107,5 +107,5 @@ def describe_deaths(n_deaths: int) -> str:
     """The message where workers die again and again."""
     return (
         f"workers died {n_deaths} times, one after the other, as if the machine had no memory left: "
-        "lower --n-workers; what is done is kept"
+        "lower --n-workers (a script of yours must start its work under `if __name__ == '__main__'`); what is done is kept"
     )

@@ -103,7 +103,8 @@ def _write_shards(
     elif engine is None:
         engine = LocalEngine(max(1, min(len(todo), count_cores())))
     n_done = len(sources) - len(todo)
-    for _ in engine.run(partial(write_shard, config=config), todo):
+    work = partial(write_shard, config=config, n_threads=engine.n_threads)
+    for _ in engine.run(work, todo):
         n_done += 1
         report("files", n_done, len(sources))
 

@@ -6,7 +6,7 @@ import gc
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,8 +35,10 @@ class ShardSummary(NamedTuple):
     skipped: list[Flaw]
 
 
-def write_shard(source: str, shard: Path, config: ParseConfig) -> None:
+def write_shard(source: str, shard: Path, config: ParseConfig, n_threads: int | None = None) -> None:
     """Parse the file `source` into `shard`, in memory that does not grow with the file.
+
+    With more than one thread, one compresses and writes what another has parsed.
 
     Raises:
         InputError: the file is missing, no PubMed XML, or damaged (unless `skip_bad_records`).
@@ -46,13 +48,17 @@ def write_shard(source: str, shard: Path, config: ParseConfig) -> None:
         _paused_garbage_collection(),
         atomic_path(shard) as path,
         pq.ParquetWriter(path, schema_of(Article), compression="zstd") as writer,
-        ThreadPoolExecutor(1) as background,
+        nullcontext() if n_threads == 1 else ThreadPoolExecutor(1) as background,
     ):
         written: Future[None] | None = None
         for articles in _iter_groups(_iter_articles(source, summary, config)):
             if written:
                 written.result()
-            written = background.submit(writer.write_table, table_of(Article, articles))
+            table = table_of(Article, articles)
+            if background:
+                written = background.submit(writer.write_table, table)
+            else:
+                writer.write_table(table)
             summary = summary._replace(n_records=summary.n_records + len(articles))
         if written:
             written.result()
