@@ -123,9 +123,8 @@ def _workers(record: dict[str, Any]) -> str:
         f"{stage} {with_start:.2f} and {there:.2f}" for stage, (with_start, there) in overhead.items()
     )
     return (
-        f"Whole processes, start included, one thread a worker, {record['n_files']} XML files, "
-        f"{record['max_seq_length']} tokens an article; medians of {n_rounds} rounds in turn, {n_encoded} of "
-        f"encoding the first file, on "
+        f"Whole processes, start included, one thread a worker: {record['n_files']} XML files parsed, "
+        f"{record['n_articles']:,} whole articles encoded; medians of {n_rounds} and {n_encoded} rounds in turn, on "
         f"{_machine(record)}:\n\n" + "\n".join(lines) + "\n\n"
         "Times as long on Ray as in the local pool, with a cluster that starts for the command, "
         f"and with one that is there: {ray}. "

@@ -107,6 +107,7 @@ class OnnxEncoder(TextEncoder):
             _open_tokenizer(self._settings.folder / "tokenizer.json"),
             max_seq_length=self.max_seq_length,
             is_lowercased=self._settings.is_lowercased,
+            is_parallel=self.n_threads > 1,
         )
         return Batcher(tokenizer, tokens_per_batch=TOKENS_PER_BATCH, is_padded=False)
 
