@@ -33,6 +33,12 @@ from pubvec.scale.plan import Constants
 NAME = "bench-plan.json"
 SIZES = (200, 4000)
 """Articles of the two runs of a stage: what both cost is the start, what the larger costs more is the articles'."""
+_FEWER = (100, 1000)
+"""Of encoding whole texts, which takes minutes where the other stages take seconds."""
+_SHORT = 64
+"""Tokens up to which texts are short."""
+_SHORTEST = 8
+"""Tokens of the texts whose vectors are indexed: what they say does not matter to the time."""
 _N_ROUNDS = 3
 _RECORD_END = re.compile(rb"</PubmedArticle>")
 _CUT_BYTES = 8 << 20
@@ -81,26 +87,32 @@ def bench_plan(
 def _measure(xml: Path, model: str, scratch: Path, max_seq_length: int | None, n_rounds: int) -> Constants:
     articles = scratch / "articles"
     n_all = int(parse([xml], articles, engine=LocalEngine(1)).counts["n_records"])
-    samples = {size: _sample(articles, scratch / f"articles-{size}", size) for size in SIZES}
+    samples = {size: _sample(articles, scratch / f"articles-{size}", size) for size in {*SIZES, *_FEWER}}
     small_xml, n_small = _cut(xml, scratch)
     folder = resolve(model)
     encoder = load(folder, max_seq_length=max_seq_length)
     window = ["--max-seq-length", str(encoder.max_seq_length)]
+    shortest = ["--max-seq-length", str(_SHORTEST)]
+    encoded = SIZES if (encoder.max_seq_length or 0) <= _SHORT else _FEWER
+    model_of = ["-m", str(folder)]
+    for size in SIZES:
+        run_pubvec("encode", str(samples[size]), "-o", str(scratch / f"vectors-{size}"), *model_of, *shortest)
     costs: dict[tuple[str, int], list[float]] = {}
 
     def run(stage: str, size: int, *arguments: str) -> None:
         costs.setdefault((stage, size), []).append(run_pubvec(stage, *arguments, "--force").seconds)
 
     for number in range(n_rounds):
-        for size, part in samples.items():
-            index, vectors = str(scratch / f"index-{size}"), str(scratch / f"vectors-{size}")
-            run("parse", size, str(xml if size == SIZES[1] else small_xml), "-o", str(scratch / "parsed"))
-            run("encode", size, str(part), "-m", str(folder), "-o", vectors, *window)
-            run("index", size, str(part), "-m", str(folder), "-o", index, "--vectors", vectors, *window)
+        for place, size in enumerate(SIZES):
+            run("parse", size, str((small_xml, xml)[place]), "-o", str(scratch / "parsed"))
+            part = samples[encoded[place]]
+            run("encode", size, str(part), "-o", str(scratch / "encoded"), *model_of, *window)
+            goal, vectors = str(scratch / f"index-{size}"), str(scratch / f"vectors-{size}")
+            run("index", size, str(samples[size]), "-o", goal, "--vectors", vectors, *model_of, *shortest)
         report("rounds", number + 1, n_rounds)
     shape = ModelShape.read(folder)
     work = {size: _lengths_of(encoder, part) for size, part in samples.items()}
-    flop = [shape.count_flop(float(n.sum()), float((n**2).sum())) for n in work.values()]
+    flop = [shape.count_flop(float(work[size].sum()), float((work[size] ** 2).sum())) for size in encoded]
     few, many = SIZES
     parse_s, parse_start_s = _line(costs, "parse", n_small, n_all)
     flop_s, encode_start_s = _line(costs, "encode", *flop)
@@ -163,7 +175,7 @@ def _size_of(folder: Path) -> int:
 def _line(
     costs: dict[tuple[str, int], list[float]], stage: str, few: float, many: float
 ) -> tuple[float, float]:
-    """Slope and start of the line through the medians of both sizes, which do `few` and `many` units of work."""
+    """Slope and start of the line through the medians of the two runs, which do `few` and `many` units of work."""
     low, high = (median(costs[stage, size]) for size in SIZES)
     slope = (high - low) / (many - few)
     if slope <= 0:
