@@ -128,7 +128,8 @@ def load(
     """
     if n_threads is not None and n_threads < 1:
         raise ConfigError(f"n_threads must be at least 1, not {n_threads}")
-    folder, name = resolve(path_or_name, with_code=trust_remote_code), name_of(path_or_name)
+    # Absolute, for an encoder may be sent to a process that works in another folder.
+    folder, name = resolve(path_or_name, with_code=trust_remote_code).absolute(), name_of(path_or_name)
     found = kind_of(folder)
     if found != "bi-encoder":
         raise InputError(f"{folder} is a {found}, which has no embedding of a text: expected a bi-encoder")
