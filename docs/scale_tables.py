@@ -215,7 +215,9 @@ def _growth(record: dict[str, Any], kinds: dict[str, Any]) -> str:
         f"rescored from float16, "
         f"{kinds['n_queries']} queries, {_machine(kinds)} (`runs/index_kinds.py`). A scan grows with the articles, "
         f"an inverted file of 4·√N cells "
-        f"with their root:\n\n{kinds['markdown']}\n"
+        f"with their root:\n\n{kinds['markdown']}\n\n"
+        "pubvec's own segments, as they are searched:\n\n"
+        f"{kinds['filters_markdown']}\n"
     )
 
 

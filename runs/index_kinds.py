@@ -7,6 +7,7 @@ float16 vectors on the disk decide, as in pubvec; an exact scan of the float16 v
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -22,10 +23,12 @@ from pubvec.encoder import load
 from pubvec.encoder.vectors import read_vectors
 from pubvec.files import package_versions, write_json
 from pubvec.machine import code_commit, describe_machine
+from pubvec.search import dense
 
 FloatArray = npt.NDArray[np.float32]
 NOISE, N_HITS, N_CANDIDATES, BLOCK = 0.02, 10, 1024, 65_536
 ALL_OF_PUBMED = 38_000_000
+SHARES = (1.0, 0.5, 0.1, 0.02, 0.005)
 QUERIES = (
     "Does aspirin lower the risk of a second stroke?",
     "gut microbiota and depression",
@@ -125,12 +128,56 @@ def measure(
     return rows
 
 
+def measure_filters(vectors: npt.NDArray[np.float16], queries: FloatArray, scratch: Path) -> dict[str, Any]:
+    """Segments of pubvec, scanned and with an inverted file, under filters that leave random rows."""
+    keys = np.zeros(len(vectors), dense.KEY)
+    keys["pmid"] = np.arange(len(vectors))
+    draw, found = np.random.default_rng(2), {}
+    for name, n_scanned in (("all bits scanned", len(vectors)), ("inverted file", 0)):
+        dense._N_SCANNED = n_scanned
+        blocks = (vectors[start : start + BLOCK] for start in range(0, len(vectors), BLOCK))
+        dense.write_segment(scratch / name, keys, blocks, vectors.shape[1])
+        opened = dense.Dense([scratch / name], np.ones(len(vectors), dtype=bool))
+        found[name] = [_measure_share(opened, vectors, queries, share, draw) for share in SHARES]
+    return found
+
+
+def _measure_share(
+    opened: Any, vectors: Any, queries: FloatArray, share: float, draw: Any
+) -> dict[str, float]:
+    times, n_right = [], 0
+    rows = np.sort(draw.choice(len(vectors), round(share * len(vectors)), replace=False))
+    for query, right in zip(queries, nearest(vectors[rows], queries), strict=True):
+        before = time.perf_counter()
+        hits, _ = opened.nearest(query, N_HITS, None if share == 1 else rows)
+        times.append(time.perf_counter() - before)
+        n_right += len(set(hits.tolist()) & set(rows[list(right)].tolist()))
+    return {
+        "share": share,
+        "recall_at_10": n_right / (N_HITS * len(queries)),
+        "p50_ms": 1000 * median(times),
+    }
+
+
+def show_filters(found: dict[str, Any]) -> str:
+    """The table of `measure_filters`."""
+    lines = [
+        f"| rows that a filter leaves | {' | '.join(f'{name}: recall@10, p50' for name in found)} |",
+        "|--:|--:|--:|",
+    ]
+    for rows in zip(*found.values(), strict=True):
+        cells = (f"{row['recall_at_10']:.3f}, {row['p50_ms']:.1f} ms" for row in rows)
+        lines.append(f"| {rows[0]['share']:.1%} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure all kinds, and write the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("vectors", type=Path)
     parser.add_argument("model")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--filters-only", action="store_true", help="keep the kinds that are in the file")
     chosen = parser.parse_args()
     vectors = noisy(read_vectors(chosen.vectors)[1])
     rng = np.random.default_rng(1)
@@ -139,7 +186,7 @@ def main() -> None:
     queries = np.vstack(
         [load(chosen.model).encode(QUERIES), drawn / np.linalg.norm(drawn, axis=1, keepdims=True)]
     )
-    truth = nearest(vectors, queries)
+    truth = None if chosen.filters_only else nearest(vectors, queries)
     record: dict[str, Any] = {
         "n_vectors": len(vectors),
         "n_queries": len(queries),
@@ -147,7 +194,10 @@ def main() -> None:
         "kinds": {},
     }
     lines = [f"| {' | '.join(HEADS)} |", "|---|" + "--:|" * (len(HEADS) - 1)]
-    for kind, (factory, n_cells) in KINDS.items():
+    if chosen.filters_only:
+        record = json.loads(chosen.output.read_text())
+        lines = record["markdown"].splitlines()
+    for kind, (factory, n_cells) in KINDS.items() if not chosen.filters_only else ():
         record["kinds"][kind] = measure(factory, n_cells, vectors, queries, truth)
         for row in record["kinds"][kind]:
             share = "all" if row["n_probe"] is None else f"{row['n_probe']} of {row['n_cells']:,}"
@@ -163,6 +213,10 @@ def main() -> None:
             )
             lines.append(f"| {kind} | {' | '.join(figures)} |")
             print(lines[-1], file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(dir=chosen.output.parent) as folder:
+        record["filters"] = measure_filters(vectors, queries, Path(folder))
+    record["filters_markdown"] = show_filters(record["filters"])
+    print(record["filters_markdown"], file=sys.stderr)
     record |= {"machine": describe_machine(), "versions": package_versions(), "commit": code_commit()}
     write_json(chosen.output, {**record, "markdown": "\n".join(lines)})
 

@@ -168,9 +168,13 @@ def test_fuse_breaks_ties_by_the_first_ranking():
     assert fuse([Ranked([1, 2], [9, 8]), Ranked([2, 1], [9, 8])]).rows == [1, 2]
 
 
-def test_broad_filters_are_exact_too(tmp_path, tiny_model, monkeypatch):
+@pytest.mark.parametrize("n_scanned", [2_000_000, 1000], ids=["all bits scanned", "an inverted file"])
+def test_broad_filters_are_exact_too(n_scanned, tmp_path, tiny_model, monkeypatch):
     """Both ways of a broad filter, on more rows than are compared without a look at the bits."""
     from pubvec.search import dense as dense_module
+
+    monkeypatch.setattr(dense_module, "_N_SCANNED", n_scanned)
+    monkeypatch.setattr(dense_module, "_N_CELLS", 60)
 
     monkeypatch.setattr(dense_module, "_N_EXACT", 50)
     monkeypatch.setattr(dense_module, "N_CANDIDATES", 100)
@@ -187,6 +191,7 @@ def test_broad_filters_are_exact_too(tmp_path, tiny_model, monkeypatch):
     make_articles_folder(tmp_path / "a", articles)
     index(tmp_path / "a", str(tiny_model), tmp_path / "index")
     searcher = Searcher(tmp_path / "index")
+    assert hasattr(searcher.dense.segments[0].codes, "nlist") == (n_scanned < len(articles))
     found = wanted = 0
     for last in (99, 90, 50, 20, 10, 3, 1):
         years = Years(1, last)
