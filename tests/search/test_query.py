@@ -206,6 +206,27 @@ def test_broad_filters_are_exact_too(n_scanned, tmp_path, tiny_model, monkeypatc
     assert found / wanted > 0.99
 
 
+def test_a_filter_that_leaves_what_is_far_away_gives_all_hits_too(tmp_path, monkeypatch):
+    """An inverted file, and rows that lie in none of the cells near to the query."""
+    from pubvec.search import dense as dense_module
+
+    monkeypatch.setattr(dense_module, "_N_SCANNED", 100)
+    monkeypatch.setattr(dense_module, "_N_CELLS", 2)
+    monkeypatch.setattr(dense_module, "_N_EXACT", 5)
+    centers = np.eye(32)[:8].repeat(100, axis=0)
+    vectors = centers + np.random.default_rng(0).normal(0, 0.02, centers.shape)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    keys = np.zeros(len(vectors), dense_module.KEY)
+    keys["pmid"] = np.arange(len(vectors))
+    dense_module.write_segment(tmp_path / "segment", keys, [vectors], 32)
+    dense = dense_module.Dense([tmp_path / "segment"], np.ones(len(vectors), dtype=bool))
+    far = np.arange(700, 760)
+    found, cosines = dense.nearest(vectors[0], 20, far)
+    expected = far[np.argsort(-(vectors[far].astype(np.float16).astype(np.float32) @ vectors[0]))[:20]]
+    assert len(found) == 20 and set(found) == set(expected)
+    assert (np.diff(cosines) <= 0).all()
+
+
 def test_conditions_of_query_and_filters_hold_together(searcher):
     query = '"patients with" NOT malaria[tiab] aspirin'
     hits = searcher.search(query, 100, filters=Filters(year="2000..", language=("eng",)))

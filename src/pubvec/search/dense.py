@@ -54,23 +54,29 @@ class Segment:
             raise InputError(f"{folder} is damaged ({error}): `pubvec verify` tells what else is") from error
 
     def scan(self, vector: FloatArray, n: int, mask: BoolArray | None) -> tuple[IntArray, FloatArray]:
-        """About the `n` nearest of the rows in `mask`, and estimates of their cosines."""
-        parameters = self._parameters(mask)
+        """About the `n` nearest of the rows in `mask`, `n` of them or all, and estimates of their cosines."""
+        n_rows = len(self.keys) if mask is None else int(np.count_nonzero(mask))
+        found = self._search(vector, n, mask, math.ceil(_N_CELLS * len(self.keys) / max(1, n_rows)))
+        if len(found[0]) < min(n, n_rows):  # what the filter leaves is not in the cells near to the vector
+            found = self._search(vector, n, mask, None)
+        return found
+
+    def _search(
+        self, vector: FloatArray, n: int, mask: BoolArray | None, n_cells: int | None
+    ) -> tuple[IntArray, FloatArray]:
+        """Look into the `n_cells` nearest cells of an inverted file, None: into all."""
+        faiss = require("faiss", extra="search")
+        options: dict[str, Any] = {}
+        if mask is not None:
+            options["sel"] = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+        if isinstance(self.codes, faiss.IndexIVF):
+            n_most = int(self.codes.nlist)
+            parameters = faiss.IVFRaBitQSearchParameters(nprobe=min(n_cells or n_most, n_most), **options)
+        else:
+            parameters = faiss.SearchParameters(**options)
         estimates, rows = self.codes.search(vector[None], min(n, len(self.keys)), params=parameters)
         is_found = rows[0] >= 0
         return rows[0][is_found] + self.start, estimates[0][is_found]
-
-    def _parameters(self, mask: BoolArray | None) -> Any:
-        """What tells faiss which rows may be found, and how many cells to search."""
-        faiss = require("faiss", extra="search")
-        options = {}
-        if mask is not None:
-            options["sel"] = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-        if not isinstance(self.codes, faiss.IndexIVF):
-            return faiss.SearchParameters(**options) if options else None
-        share = 1.0 if mask is None else float(np.count_nonzero(mask)) / len(mask)
-        n_cells = math.ceil(_N_CELLS / share) if share else _N_CELLS
-        return faiss.IVFRaBitQSearchParameters(nprobe=min(n_cells, self.codes.nlist), **options)
 
 
 class Dense:
