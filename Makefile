@@ -20,7 +20,7 @@ run: $(VENV)/.installed
 	$(BIN)/pubvec run $(PUBMED) -o $(WORK) --preset $(PRESET) $(if $(EVAL),--data $(EVAL))
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check src tests examples docs runs setup.py

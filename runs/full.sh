@@ -3,7 +3,7 @@
 # the first word of a train line). Not run as it stands: a GPU was at hand for six minutes of training (runs/gpu.sh), and what it did
 # a second is in LOG.md, 2026-11-27. Costs are on paper: tokens × 6 × parameters of the layers at 40 % of an H100's 989 TFLOP/s
 # in bfloat16. Models as small as these are far from that: MiniLM alone did a 25th of it (1,360 pairs/s, 170 tokens each).
-# Usage: runs/full.sh    (ENGINE="--engine ray --address auto" spreads parse and scores over a cluster)
+# Usage: runs/full.sh    (add --engine ray --address auto to parse and train scores to spread them over a cluster)
 set -euo pipefail
 WORK=${WORK:-work/full}
 EVAL=${EVAL:-../shared/eval}
@@ -12,8 +12,7 @@ pubvec models --fetch minilm --fetch mpnet
 # 1,270 files of the baseline, 45 GB: some hours at a pace that is polite to NLM's server
 pubvec download "$WORK/pubmed"
 # 38 million citations, 26 million abstracts: `pubvec plan --articles 38e6 --cores 16`
-# shellcheck disable=SC2086
-pubvec parse "$WORK"/pubmed/*.xml.gz -o "$WORK/articles" ${ENGINE:-}
+pubvec parse "$WORK"/pubmed/*.xml.gz -o "$WORK/articles"
 # 1,550 articles/s on two cores (results/bench-pairs.json): 1½ h for the 8 million drawn, and the screening of all
 pubvec pairs "$WORK/articles" -o "$WORK/pairs" --n-articles 8000000 --pairs-per-article 3 --n-dev 10000 --exclude "$EVAL"
 
@@ -23,8 +22,7 @@ pubvec train contrast "$WORK/pairs" -s mpnet -o "$WORK/pubvec-base" --n-pairs 80
 # the reranker: 4M pairs with two hard negatives and a random one, 512 tokens: 2 h
 pubvec train reranker "$WORK/pairs" -b "$WORK/pubvec-base" -o "$WORK/pubvec-reranker" --n-pairs 4000000
 # its logits of 2M queries: 25 min
-pubvec train scores "$WORK/pairs" -r "$WORK/pubvec-reranker" -o "$WORK/scores" --n-pairs 2000000 \
-    ${ENGINE:-}
+pubvec train scores "$WORK/pairs" -r "$WORK/pubvec-reranker" -o "$WORK/scores" --n-pairs 2000000
 # language models of the field, from scratch: small 25 min, nano 5 min
 pubvec train pretrain "$WORK/pairs" -o "$WORK/language-model" --architecture bert --hidden-size 384 --n-layers 6 \
     --n-heads 12 --intermediate-size 1536 --batch-size 512 --learning-rate 5e-4 --n-epochs 3

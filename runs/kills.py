@@ -38,8 +38,8 @@ from pubvec.machine import code_commit, describe_machine
 from pubvec.search.check import verify
 from tiny_models import make_tiny_bert, make_tiny_cross_encoder
 
-N_ARTICLES = 1500
-"""In each file."""
+N_ARTICLES, N_FEW = 1500, 150
+"""In each file, for killing and for failing writes."""
 MOST_KILLS = 4
 """Of one output."""
 IS_DONE = ("complete already", "has the data through")
@@ -96,7 +96,7 @@ XML = ("{w}/pubmed26n0001.xml", "{w}/pubmed26n0002.xml")
 SHORT = ("--batch-size", "16", "--max-seq-length", "32")
 JOBS = {
     "parse": Job(("parse", *XML, "-o", "{t}/articles"), "articles", bytes_of),
-    "pairs": Job(("pairs", "{w}/library", "-o", "{t}/pairs", "--n-dev", "100"), "pairs", bytes_of),
+    "pairs": Job(("pairs", "{w}/library", "-o", "{t}/pairs", "--n-dev", "40"), "pairs", bytes_of),
     "encode": Job(
         ("encode", "{w}/articles", "-m", "{w}/model", "-o", "{t}/vectors", "--texts-per-shard", "400"),
         "vectors",
@@ -172,13 +172,14 @@ def prepare(job: Job, world: Path, folder: Path) -> None:
         shutil.copytree(world / name, folder / name)
 
 
-def make_world(world: Path) -> None:
-    """XML files, models, and what each stage reads."""
+def make_world(world: Path, n: int) -> None:
+    """XML files of `n` articles, models, and what each stage reads."""
+    world.mkdir()
     for number in (1, 2, 3):
         make_articles_xml(
             world / f"pubmed26n{number:04}.xml", N_ARTICLES, first_pmid=number * N_ARTICLES, n_words=120
         )
-    library = make_library(N_ARTICLES)
+    library = make_library(n)
     make_articles_folder(world / "library", library[::2], library[1::2])
     make_tiny_bert(world / "model")
     export(world / "model")
@@ -248,25 +249,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--kills", type=int, default=200, help="over all stages")
-    parser.add_argument("--writes", action=argparse.BooleanOptionalAction, default=True)
     chosen = parser.parse_args()
-    record: dict[str, Any] = {"machine": describe_machine(), "commit": code_commit(), "stages": {}}
-    with tempfile.TemporaryDirectory() as scratch:
-        world = Path(scratch) / "world"
-        world.mkdir()
-        make_world(world)
-        shim = build_shim(Path(scratch)) if chosen.writes else None
+    stages: dict[str, Counter[str]] = {name: Counter() for name in JOBS}
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(count_cores()) as pool:
+        folder = Path(scratch)
+        many, few = folder / "many", folder / "few"
+        make_world(many, N_ARTICLES)
+        make_world(few, N_FEW)
         n_kills = -(-chosen.kills // len(KILLED))
-
-        def disturb(name: str) -> dict[str, int]:
-            counts = kill(name, world, Path(scratch) / name, n_kills) if name in KILLED else Counter[str]()
-            if shim is not None and name in FEW_WRITES:
-                counts["writes"] = fail_writes(name, world, Path(scratch) / f"{name}-writes", shim)
-            print(name, dict(counts), file=sys.stderr, flush=True)
-            return dict(counts)
-
-        with ThreadPoolExecutor(count_cores()) as pool:
-            record["stages"] = dict(zip(JOBS, pool.map(disturb, JOBS), strict=True))
+        killed = {name: pool.submit(kill, name, many, folder / name, n_kills) for name in KILLED}
+        shim = build_shim(folder)
+        failed = {
+            name: pool.submit(fail_writes, name, few, folder / f"{name}-writes", shim)
+            for name in FEW_WRITES
+            if shim is not None
+        }
+        for name, counts in killed.items():
+            stages[name] += counts.result()
+            print(name, dict(stages[name]), file=sys.stderr, flush=True)
+        for name, n_writes in failed.items():
+            stages[name]["writes"] = n_writes.result()
+            print(name, dict(stages[name]), file=sys.stderr, flush=True)
+    record: dict[str, Any] = {
+        "machine": describe_machine(),
+        "commit": code_commit(),
+        "stages": {name: dict(counts) for name, counts in stages.items()},
+    }
     lines = [f"| {' | '.join(HEADS)} |", "|---|" + "--:|" * (len(HEADS) - 1)]
     for name, counts in record["stages"].items():
         cells = [str(counts.get(key, "–")) for key in ("kills", "ends", "writes")]

@@ -38,6 +38,7 @@ VERBS = [
     "compare",
     "release",
     "models",
+    "plan",
 ]
 
 
@@ -68,7 +69,15 @@ def test_every_verb_has_an_example_that_is_tested():
     sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
     from generate import iter_verbs
 
-    assert {name for name, _ in iter_verbs()} == {*VERBS, "bench", "run", "serve", "embed-server", "mcp"}
+    assert {name for name, _ in iter_verbs()} == {
+        *VERBS,
+        "bench",
+        "download",
+        "run",
+        "serve",
+        "embed-server",
+        "mcp",
+    }
 
 
 def test_search_prints_data_on_stdout(in_world, capsys):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve beside other tests
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,17 @@ from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.encoder.vectors import read_vectors
 from pubvec.engine import Engine
 from pubvec.errors import ConfigError, InputError
-from pubvec.files import MANIFEST, RECIPE, Manifest, OutputFolder, fingerprint, lock, read_manifest, remove
+from pubvec.files import (
+    MANIFEST,
+    RECIPE,
+    TEMPORARY,
+    Manifest,
+    OutputFolder,
+    fingerprint,
+    lock,
+    read_manifest,
+    remove,
+)
 from pubvec.search.build import Plan, read_live, write_version
 from pubvec.search.config import IndexConfig
 from pubvec.search.dense import Dense, KeyArray
@@ -132,6 +142,8 @@ def writing(index: Path | str) -> Iterator[Version]:
     guard = lock(Path(index) / _LOCK)
     try:
         base = find_version(Path(index))
+        for remnant in Path(index).glob(f".*{TEMPORARY}"):  # of a pointer that was not swapped
+            remove(remnant)
         remove(
             folder_of(Path(index), base.number + 1)
         )  # whole, but a kill came before it was the current one

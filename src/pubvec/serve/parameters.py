@@ -71,14 +71,10 @@ class Parameters(BaseModel):
     offset: Annotated[int, Field(ge=0, le=MAX_HITS)] = 0
     """Hits before the first one."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _prefer_query(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """A query that is typed on the page of similar articles leaves that page."""
-        return {**given, "like": None} if str(given.get("q") or "").strip() else given
-
     @model_validator(mode="after")
     def _check(self) -> Parameters:
+        if self.q.strip():  # typed on the page of similar articles, which it leaves
+            object.__setattr__(self, "like", None)  # frozen for everyone else
         if self.offset + self.n > MAX_HITS:
             raise ValueError(f"offset + n must be {MAX_HITS} or below: the command line gives more")
         if self.first_year and self.last_year and self.first_year > self.last_year:
