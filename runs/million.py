@@ -21,7 +21,7 @@ from pubvec.encoder import resolve
 from pubvec.encoder.work import ModelShape
 from pubvec.files import json_ready, write_json
 from pubvec.machine import code_commit, describe_machine
-from pubvec.plan_bench import bench_plan, run_pubvec
+from pubvec.plan_bench import bench_plan, run_pubvec, size_of
 from pubvec.scale.plan import ARTICLES_PER_FILE, Constants, plan
 
 STAGES = ("parse", "encode", "index", "search")
@@ -74,10 +74,7 @@ def measure(files: list[Path], n: int, model: str, length: int, scratch: Path) -
     }
     searches = [run_pubvec("search", index, query) for query in QUERIES]
     costs["search"] = max(searches, key=lambda cost: cost.seconds)
-    sizes = {
-        name: sum(path.stat().st_size for path in (scratch / name).rglob("*") if path.is_file())
-        for name in ("articles", "vectors", "index")
-    }
+    sizes = {name: size_of(scratch / name) for name in ("articles", "vectors", "index")}
     return {
         "n_articles": n,
         "costs": {name: json_ready(cost) for name, cost in costs.items()},

@@ -103,6 +103,11 @@ class LocalEngine:
             yield
 
 
+def threads_of(engine: Engine | None) -> int | None:
+    """Threads that a model is loaded with for `engine`; None: every core."""
+    return None if engine is None else engine.n_threads
+
+
 def describe_deaths(n_deaths: int) -> str:
     """The message where workers die again and again."""
     return (

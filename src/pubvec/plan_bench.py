@@ -87,13 +87,13 @@ def bench_plan(
 def _measure(xml: Path, model: str, scratch: Path, max_seq_length: int | None, n_rounds: int) -> Constants:
     articles = scratch / "articles"
     n_all = int(parse([xml], articles, engine=LocalEngine(1)).counts["n_records"])
-    samples = {size: _sample(articles, scratch / f"articles-{size}", size) for size in {*SIZES, *_FEWER}}
     small_xml, n_small = _cut(xml, scratch)
     folder = resolve(model)
     encoder = load(folder, max_seq_length=max_seq_length)
     window = ["--max-seq-length", str(encoder.max_seq_length)]
     shortest = ["--max-seq-length", str(_SHORTEST)]
     encoded = SIZES if (encoder.max_seq_length or 0) <= _SHORT else _FEWER
+    samples = {size: _sample(articles, scratch / f"articles-{size}", size) for size in {*SIZES, *encoded}}
     model_of = ["-m", str(folder)]
     for size in SIZES:
         run_pubvec("encode", str(samples[size]), "-o", str(scratch / f"vectors-{size}"), *model_of, *shortest)
@@ -123,9 +123,9 @@ def _measure(xml: Path, model: str, scratch: Path, max_seq_length: int | None, n
         tokens=float(work[many].mean()),
         squared_tokens=float((work[many] ** 2).mean()),
         xml_bytes=xml.stat().st_size / n_all,
-        articles_bytes=_size_of(articles) / n_all,
-        vectors_bytes=_size_of(scratch / f"vectors-{many}") / many,
-        index_bytes=_size_of(scratch / f"index-{many}") / many,
+        articles_bytes=size_of(articles) / n_all,
+        vectors_bytes=size_of(scratch / f"vectors-{many}") / many,
+        index_bytes=size_of(scratch / f"index-{many}") / many,
         parse_start_s=parse_start_s,
         parse_s=parse_s,
         encode_start_s=encode_start_s,
@@ -168,7 +168,8 @@ def _lengths_of(encoder: TextEncoder, articles: Path) -> npt.NDArray[np.float64]
     return np.array([len(ids) for ids in encoder.tokenize(texts)], dtype=np.float64)
 
 
-def _size_of(folder: Path) -> int:
+def size_of(folder: Path) -> int:
+    """Bytes of all files below `folder`."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

@@ -8,6 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+from scale_world import bytes_of
+
 from makers import make_articles_xml
 from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.parse import parse
@@ -17,11 +19,6 @@ from pubvec.engine import LocalEngine
 from pubvec.files import atomic_path
 
 HERE = LocalEngine(1)
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 class Doubled:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scale_world import bytes_of
 
 from makers import make_articles_xml
 from pubvec.corpus.parse import parse
@@ -25,12 +26,6 @@ from pubvec.search.query import Searcher
 
 HERE = LocalEngine(1)
 N_FILES = 8
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    """Every file but the manifest, which has seconds in it."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

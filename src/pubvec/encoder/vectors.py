@@ -19,7 +19,7 @@ from pubvec.encoder.forms import EmbeddingArray, EmbeddingForm
 from pubvec.encoder.models import resolve
 from pubvec.encoder.sources import STDIN, Shard, iter_shards, spool_stdin
 from pubvec.encoder.text_encoder import TextEncoder
-from pubvec.engine import Engine, LocalEngine
+from pubvec.engine import Engine, LocalEngine, threads_of
 from pubvec.errors import InputError
 from pubvec.files import Manifest, OutputFolder, atomic_path, read_manifest
 from pubvec.progress import report
@@ -69,7 +69,7 @@ def encode(
             backend=backend,
             precision=precision,
             max_seq_length=config.max_seq_length,
-            n_threads=None if engine is None else engine.n_threads,
+            n_threads=threads_of(engine),
         )
         return encode_to_folder(
             shards, encoder, Path(output), inputs=[path, folder], config=config, engine=engine, force=force

@@ -12,7 +12,7 @@ from pubvec.encoder import load, resolve
 from pubvec.encoder.base import ONNX_FILES
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.encoder.vectors import read_vectors
-from pubvec.engine import Engine
+from pubvec.engine import Engine, threads_of
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import (
     MANIFEST,
@@ -82,8 +82,7 @@ def index(
     with folder as out:
         if not len(source.keys):
             raise InputError(f"{articles} holds no current article to index")
-        n_threads = None if engine is None else engine.n_threads
-        encoder = load(path, max_seq_length=config.max_seq_length, n_threads=n_threads)
+        encoder = load(path, max_seq_length=config.max_seq_length, n_threads=threads_of(engine))
         if vectors is not None:
             _check_vectors(Path(vectors), source.keys, encoder)
         source.keys["added"] = 1

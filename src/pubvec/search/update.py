@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pubvec.collection import nlm_number
-from pubvec.engine import Engine
+from pubvec.engine import Engine, threads_of
 from pubvec.errors import InputError
 from pubvec.files import read_manifest
 from pubvec.search.build import Plan, write_version
@@ -50,7 +50,7 @@ def update(
         version = write_version(
             folder_of(Path(index), plan.number),
             plan,
-            open_encoder(Path(index), n_threads=None if engine is None else engine.n_threads),
+            open_encoder(Path(index), n_threads=threads_of(engine)),
             command="update",
             inputs=[Path(articles), base.folder],
             vectors=vectors,

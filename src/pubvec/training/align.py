@@ -30,7 +30,7 @@ from pubvec.encoder.config import EncodeConfig
 from pubvec.encoder.sources import cut
 from pubvec.encoder.torch_encoder import TorchEncoder
 from pubvec.encoder.vectors import encode_to_folder, read_vectors
-from pubvec.engine import Engine
+from pubvec.engine import Engine, threads_of
 from pubvec.errors import InputError
 from pubvec.files import Manifest, fingerprint, read_manifest
 from pubvec.training.batches import LengthBatchSampler
@@ -128,7 +128,7 @@ def encode_teacher(
     encoder = load(
         teacher,
         max_seq_length=_window(folder, config),
-        n_threads=None if engine is None else engine.n_threads,
+        n_threads=threads_of(engine),
         backend="torch" if torch.accelerator.is_available() else None,
     )
     if isinstance(encoder, TorchEncoder):
