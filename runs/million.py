@@ -79,6 +79,7 @@ def measure(files: list[Path], n: int, model: str, length: int, scratch: Path) -
         "n_articles": n,
         "costs": {name: json_ready(cost) for name, cost in costs.items()},
         "bytes": sizes,
+        "memory": measure_memory(index),
     }
 
 
