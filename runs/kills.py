@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,6 +244,20 @@ def fail_writes(name: str, world: Path, folder: Path, shim: Path) -> int:
     raise AssertionError("there is no end of writes")
 
 
+def save(stages: Mapping[str, Counter[str]], path: Path) -> None:
+    """Write what is known so far as a JSON file, and print it as a table."""
+    lines = [f"| {' | '.join(HEADS)} |", "|---|" + "--:|" * (len(HEADS) - 1)]
+    for name, counts in stages.items():
+        cells = [str(counts.get(key, "–")) for key in ("kills", "ends", "writes")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    table = "\n".join(lines)
+    print(table, flush=True)
+    record = {"machine": describe_machine(), "commit": code_commit()}
+    write_json(
+        path, {**record, "stages": {name: dict(counts) for name, counts in stages.items()}, "markdown": table}
+    )
+
+
 def main() -> None:
     """Count, and write the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -266,21 +280,10 @@ def main() -> None:
         }
         for name, counts in killed.items():
             stages[name] += counts.result()
-            print(name, dict(stages[name]), file=sys.stderr, flush=True)
+            save(stages, chosen.output)
         for name, n_writes in failed.items():
             stages[name]["writes"] = n_writes.result()
-            print(name, dict(stages[name]), file=sys.stderr, flush=True)
-    record: dict[str, Any] = {
-        "machine": describe_machine(),
-        "commit": code_commit(),
-        "stages": {name: dict(counts) for name, counts in stages.items()},
-    }
-    lines = [f"| {' | '.join(HEADS)} |", "|---|" + "--:|" * (len(HEADS) - 1)]
-    for name, counts in record["stages"].items():
-        cells = [str(counts.get(key, "–")) for key in ("kills", "ends", "writes")]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    print("\n".join(lines))
-    write_json(chosen.output, {**record, "markdown": "\n".join(lines)})
+            save(stages, chosen.output)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pubvec.encoder import load, resolve
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.encoder.work import ModelShape
 from pubvec.engine import LocalEngine
-from pubvec.errors import InputError, OutputError
+from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.evaluation.speed import Sample, run_once
 from pubvec.files import OutputFolder, json_ready, package_versions, read_manifest, write_json
 from pubvec.machine import code_commit, describe_machine
@@ -39,7 +39,6 @@ _SHORT = 64
 """Tokens up to which texts are short."""
 _SHORTEST = 8
 """Tokens of the texts whose vectors are indexed: what they say does not matter to the time."""
-_N_ROUNDS = 3
 _RECORD_END = re.compile(rb"</PubmedArticle>")
 _CUT_BYTES = 8 << 20
 
@@ -54,7 +53,7 @@ def run_pubvec(*arguments: str) -> Sample:
 
 
 def bench_plan(
-    inputs: Sequence[str], *, output: Path, max_seq_length: int | None = None, n_rounds: int = _N_ROUNDS
+    inputs: Sequence[str], *, output: Path, max_seq_length: int | None = None, n_rounds: int = 5
 ) -> Constants:
     """Measure parsing, encoding and indexing the articles of an XML file; write `output/bench-plan.json`.
 
@@ -65,11 +64,12 @@ def bench_plan(
         n_rounds: of which the median counts.
 
     Raises:
+        ConfigError: not two inputs.
         InputError: the file is missing or too small.
         PubvecError: a stage failed.
     """
     if len(inputs) != 2:
-        raise InputError(f"bench plan needs 2 inputs (XML file, model), found {len(inputs)}")
+        raise ConfigError(f"bench plan needs 2 inputs (XML file, model), found {len(inputs)}")
     xml, model = Path(inputs[0]), inputs[1]
     with tempfile.TemporaryDirectory(prefix="pubvec-bench-") as scratch:
         constants = _measure(xml, model, Path(scratch), max_seq_length, n_rounds)

@@ -148,14 +148,18 @@ def bench(
 
     Example: pubvec bench parse pubmed26n0001.xml.gz -o results/ -n 1
     """
+    from pubvec.evaluation.bench import NAMES
     from pubvec.evaluation.bench import bench as stage
     from pubvec.search_bench.bench import bench_search
 
+    known = (*NAMES, "search", "plan")
+    if name not in known:
+        raise ConfigError(f"{name!r} is not a benchmark: use one of {', '.join(known)}")
     with console().progress():
         if name == "plan":
             from pubvec.plan_bench import bench_plan
 
-            measured = bench_plan(inputs or [], output=output, max_seq_length=max_seq_length)
+            measured = bench_plan(inputs or [], output=output, max_seq_length=max_seq_length, n_rounds=rounds)
             table = "".join(f"{name}\t{value:.6g}\n" for name, value in vars(measured).items())
         elif name == "search":
             table = bench_search(inputs or [], sizes or [], output=output)
