@@ -19,8 +19,9 @@ import sys
 from pubvec import progress
 from pubvec.training.align import align
 from pubvec.training.config import AlignConfig
-pairs, student, teacher, output, vectors = sys.argv[1:]
-config = AlignConfig(batch_size=4, max_seq_length=32, n_epochs=4, checkpoint_s=0.01, learning_rate=1e-3)
+checkpoint_s, pairs, student, teacher, output, vectors = sys.argv[1:]
+short = dict(batch_size=4, max_seq_length=32, n_epochs=4, learning_rate=1e-3)
+config = AlignConfig(checkpoint_s=float(checkpoint_s), **short)
 def tell(what, n_done, n_total):
     print(what, n_done, flush=True)
 with progress.listen(tell):
@@ -29,9 +30,9 @@ print("resumed at", made.counts["resumed_at_step"], flush=True)
 """
 
 
-def start(*arguments: Path) -> subprocess.Popen[str]:
+def start(*arguments: Path, checkpoint_s: float = 0.01) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        [sys.executable, "-c", SCRIPT, str(checkpoint_s), *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -57,7 +58,7 @@ def test_killed_training_resumes_exactly(pairs, tiny_model, teacher, tmp_path):
     killed.communicate()
     time.sleep(0.1)
 
-    resumed = start(pairs, tiny_model, teacher, tmp_path / "killed", vectors)
+    resumed = start(pairs, tiny_model, teacher, tmp_path / "killed", vectors, checkpoint_s=60)
     out, err = resumed.communicate()
     assert resumed.returncode == 0, err
     assert int(out.split("resumed at ")[1]) >= 10

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,15 @@ _MAX_WORKERS = 8
 
 @contextmanager
 def model_folder(
-    goal: Path | str, *, command: str, config: Any, inputs: Sequence[Path], force: bool
+    goal: Path | str, *, command: str, config: Mapping[str, Any], inputs: Sequence[Path], force: bool
 ) -> Iterator[OutputFolder]:
-    """The output folder of a model; under torchrun only the main process opens and closes it."""
+    """The output folder of a model; under torchrun only the main process opens and closes it.
+
+    When checkpoints fall decides nothing, so work goes on with another `checkpoint_s` than it began with.
+    """
+    settings = {name: value for name, value in config.items() if name != "checkpoint_s"}
     folder = OutputFolder(
-        goal, command=command, config=config, inputs=inputs, force=force, manifest_name=RECIPE
+        goal, command=command, config=settings, inputs=inputs, force=force, manifest_name=RECIPE
     )
     state = processes()
     with folder if state.is_main_process else nullcontext():
