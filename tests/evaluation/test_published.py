@@ -137,4 +137,13 @@ def test_ours_are_systems_too():
     }
     assert find_system("pubvec-small") is find_system("pubvec/pubvec-small") is ours[0]
     assert not any(system.published for system in ours)
-    assert {figure.date for system in PUBLISHED for figure in system.published.values()} == {None}
+    dated = {s.name for s in PUBLISHED if all(figure.date for figure in s.published.values())}
+    assert dated == {
+        "all-MiniLM-L6-v2",
+        "pubmedbert-base-embeddings",
+        "biomedbert-base-colbert",
+        "biomedbert-base-reranker",
+    }
+    for system in PUBLISHED:
+        assert {bool(f.date) for f in system.published.values()} == {system.name in dated}
+        assert all(f.source for f in system.published.values())
