@@ -246,18 +246,22 @@ def fail_writes(name: str, world: Path, folder: Path, shim: Path) -> int:
     raise AssertionError("there is no end of writes")
 
 
-def save(stages: Mapping[str, Counter[str]], path: Path) -> None:
-    """Write what is known so far as a JSON file, and print it as a table."""
+def save(stages: Mapping[str, Counter[str]], kills_commit: str | None, path: Path) -> None:
+    """Write what is known so far as a JSON file, and print it as a table; the kills may be of an earlier commit."""
     lines = [f"| {' | '.join(HEADS)} |", "|---|" + "--:|" * (len(HEADS) - 1)]
     for name, counts in stages.items():
         cells = [str(counts.get(key, "–")) for key in ("kills", "ends", "writes")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     table = "\n".join(lines)
     print(table, flush=True)
-    record = {"machine": describe_machine(), "commit": code_commit()}
-    write_json(
-        path, {**record, "stages": {name: dict(counts) for name, counts in stages.items()}, "markdown": table}
-    )
+    record = {
+        "machine": describe_machine(),
+        "commit": code_commit(),
+        "kills_commit": kills_commit,
+        "stages": {name: dict(counts) for name, counts in stages.items()},
+        "markdown": table,
+    }
+    write_json(path, record)
 
 
 def main() -> None:
@@ -266,8 +270,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--kills", type=int, default=200, help="over all stages")
     chosen = parser.parse_args()
-    known = json.loads(chosen.output.read_text())["stages"] if not chosen.kills else {}
-    stages = {name: Counter[str](known.get(name, {})) for name in JOBS}
+    known = {} if chosen.kills else json.loads(chosen.output.read_text())
+    stages = {name: Counter[str](known.get("stages", {}).get(name, {})) for name in JOBS}
+    kills_commit = known.get("kills_commit") or code_commit()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(count_cores()) as pool:
         folder = Path(scratch)
         many, few, n_kills = folder / "many", folder / "few", -(-chosen.kills // len(KILLED))
@@ -283,10 +288,10 @@ def main() -> None:
         }
         for name, counts in killed.items():
             stages[name].update(counts.result())
-            save(stages, chosen.output)
+            save(stages, kills_commit, chosen.output)
         for name, n_writes in failed.items():
             stages[name]["writes"] = n_writes.result()
-            save(stages, chosen.output)
+            save(stages, kills_commit, chosen.output)
 
 
 if __name__ == "__main__":
