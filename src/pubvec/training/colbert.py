@@ -33,7 +33,7 @@ from pubvec.errors import ConfigError, InputError
 from pubvec.files import Manifest, read_manifest
 from pubvec.training.batches import LengthBatchSampler
 from pubvec.training.config import ColbertConfig
-from pubvec.training.contrast import choose_temperature
+from pubvec.training.contrast import choose_temperature, unexplained_variance
 from pubvec.training.data import read_queries, training_columns
 from pubvec.training.loop import arguments, model_folder, open_model, quiet_libraries, save_model, train
 
@@ -133,6 +133,9 @@ def _with_head(transformer: Any, config: ColbertConfig) -> MultiVectorEncoder:
         activation_function=torch.nn.Identity(),
         module_input_name="token_embeddings",
     )
+    torch.nn.init.eye_(
+        head.linear.weight
+    )  # the first dimensions, which a Matryoshka model has trained to do alone
     layers = [
         transformer,
         head,
@@ -179,6 +182,8 @@ class ColbertLoss(torch.nn.Module):  # type: ignore[misc]
             candidates = config.in_batch_scale * scores.flatten(1)
             ranking = torch.nn.functional.cross_entropy(candidates, own * scores.shape[2])
             terms["in_batch"] = config.in_batch_weight * ranking
+        if config.correlation_weight is not None and len(scores) > 1:
+            terms["correlation"] = config.correlation_weight * unexplained_variance(scores[:, :, 0])
         return terms
 
     def _score(self, columns: list[dict[str, Any]]) -> torch.Tensor:

@@ -214,6 +214,8 @@ class ColbertConfig(TrainConfig):
     """Weight of the contrastive term over the batch; None: off, where a reranker has scored."""
     in_batch_scale: float = 1.0
     """Inverse temperature of that term."""
+    correlation_weight: float | None = 3.0
+    """Weight of the share of the scores' variance that relevance does not explain, as in `ContrastConfig`. None: off."""
     n_negatives: int | None = None
     """Negatives taken of each query; None: all that `scores/` has, of `pairs/` none."""
 

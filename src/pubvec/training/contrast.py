@@ -135,16 +135,16 @@ class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
             yield "correlation", config.correlation_weight * unexplained_variance(cosines)
 
 
-def unexplained_variance(cosines: torch.Tensor) -> torch.Tensor:
-    """1 − r² between cosine and relevance, where positives and random pairs weigh the same.
+def unexplained_variance(scores: torch.Tensor) -> torch.Tensor:
+    """1 − r² between score (a cosine, or MaxSim) and relevance, where positives and random pairs weigh the same.
 
     r is Pearson's correlation as the balanced-pair protocol has it (`evaluation/pairs.py`), with every other
     positive of the batch as a negative; so the term asks for two narrow clusters, wherever they lie.
 
     *Shape:* (n, n), the positives on the diagonal, n ≥ 2; returns a scalar between 0 and 1.
     """
-    positive = cosines.diagonal()
-    negative = cosines[~torch.eye(len(cosines), dtype=torch.bool, device=cosines.device)]
+    positive = scores.diagonal()
+    negative = scores[~torch.eye(len(scores), dtype=torch.bool, device=scores.device)]
     within = (positive.var(correction=0) + negative.var(correction=0)) / 2
     between = ((positive.mean() - negative.mean()) / 2).square()
     return within / (within + between)
