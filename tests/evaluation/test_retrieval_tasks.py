@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from evaluation_world import write_parquet
 
 from makers_records import make_article, make_articles_folder
 from pubvec.errors import InputError
+from pubvec.evaluation.evaluate import read_jobs
 from pubvec.evaluation.retrieval_tasks import AmongArticlesTask
 from pubvec.evaluation.tasks import find_task
 
@@ -80,6 +82,20 @@ def test_titles_find_their_abstracts_among_those_of_other_articles(task, data: P
         "The same.",
         "Abstract 39.",
     }
+
+
+def test_articles_parsed_again_are_the_same_data(task, data: Path, monkeypatch) -> None:
+    """A manifest says when a folder was made, and by which versions; the texts are what counts."""
+    monkeypatch.setattr("pubvec.evaluation.evaluate.find_task", lambda name: task)
+    (before,) = read_jobs(["any"], data)
+    manifest = data / "articles" / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "seconds": 7.5}))
+    (after,) = read_jobs(["any"], data)
+    assert after.data == before.data
+    assert before.data["title_abstract.parquet"] != before.data["articles"]
+    monkeypatch.setattr("pubvec.evaluation.evaluate.find_task", lambda name: replace(task, seed=1))
+    (other,) = read_jobs(["any"], data)
+    assert other.data["articles"] != before.data["articles"]
 
 
 def test_articles_of_another_place(task, data: Path, tmp_path: Path) -> None:

@@ -159,7 +159,13 @@ def read_jobs(tasks: Sequence[str], data: Path | str) -> list[Job]:
 
 def _read(task: Task, data: Path) -> Job:
     texts = task.load(data)
-    return Job(task, texts, {path.name: fingerprint(path) for path in task.files(data)})
+    return Job(task, texts, {path.name: _hash(path, texts) for path in task.files(data)})
+
+
+def _hash(path: Path, texts: TaskTexts) -> str:
+    """Of a file; of a folder of articles, which no two runs of `parse` make alike, what was drawn from it."""
+    is_drawn = path.is_dir() and isinstance(texts, RetrievalSet)
+    return texts.hash_documents() if is_drawn else fingerprint(path)
 
 
 def check_possible(kinds: Mapping[str, Kind], jobs: Sequence[Job], *, has_first_stage: bool) -> None:

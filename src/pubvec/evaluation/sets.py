@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -26,6 +28,13 @@ class RetrievalSet:
     qrels: Qrels
     measures: tuple[Measure, ...]
     """What a run is judged by."""
+
+    def hash_documents(self) -> str:
+        """SHA-256 of the identifiers and texts, in their order."""
+        digest = hashlib.sha256()
+        for document in self.documents.items():
+            digest.update(json.dumps(document).encode())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
