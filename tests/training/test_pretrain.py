@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +146,11 @@ def test_too_little_text_is_refused(pairs, tiny_model, tmp_path):
         pretrain(
             pairs, tmp_path / "lm", tokenizer=str(tiny_model), compared_with=str(tiny_model), config=config
         )
+
+
+def test_every_stage_opens_a_model_of_ours_in_a_new_process():
+    """Whichever stage comes first: what one module registers by the way, another must not miss."""
+    modules = ("align", "colbert", "contrast", "reranker")
+    code = "from transformers import AutoConfig; import pubvec.training.{}; AutoConfig.for_model('bert_hash')"
+    for module in modules:
+        subprocess.run([sys.executable, "-c", code.format(module)], check=True)

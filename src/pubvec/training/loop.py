@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
+import pubvec.encoder.bert_hash  # noqa: F401 known to transformers from here on
 from pubvec.cores import count_cores
 from pubvec.encoder.base import count_positions
 from pubvec.errors import OutputError
