@@ -27,6 +27,7 @@ from pubvec.records import Pair
 from pubvec.release.card import Card, render
 from pubvec.release.config import ReleaseConfig
 from pubvec.release.release import release
+from pubvec.release.usage import usage_of
 from pubvec.tables import table_of
 from pubvec.training.average import average
 from pubvec.training.config import ContrastConfig, RerankerConfig
@@ -240,6 +241,15 @@ def test_the_code_in_the_card_runs(released: Path, monkeypatch, capsys) -> None:
         code = code.replace(f'"pubvec/{NAME}"', f'"{released}"')
         exec(compile(code, f"card, {library}", "exec"), {})
         assert capsys.readouterr().out.strip()
+
+
+def test_other_libraries_are_told_of_bert_hash() -> None:
+    code = usage_of("bi-encoder", "pubvec/pubvec-nano", "pubvec-nano", is_bert_hash=True)
+    blocks = dict(re.findall(r"With (\S+):\n\n```python\n(.*?)```", code, re.DOTALL))
+    told = {
+        library for library, block in blocks.items() if block.startswith("import pubvec.encoder.bert_hash")
+    }
+    assert told == {"sentence-transformers", "transformers", "txtai"}
 
 
 def test_without_weights_the_folder_still_encodes(released: Path, tmp_path: Path) -> None:

@@ -62,18 +62,21 @@ class Card:
     """System → its results on the same tasks; systems without any are left out."""
     widths: Sequence[int]
     """Widths that vectors may be cut to, the full one first."""
+    is_bert_hash: bool = False
+    """Whether other libraries need pubvec's module of this architecture."""
     attribution: str | None = None
     """Whose the training texts are that are not PubMed's."""
 
 
 def render(card: Card) -> str:
     """The card as Markdown with the hub's front matter."""
+    hub_name = f"{HUB_OWNER}/{card.name}"
     parts = [
         _front_matter(card),
         f"# {card.name}\n",
         f"{card.name} {_WHAT[card.kind]} It is a {card.kind} of {card.n_parameters / 1e6:.1f}M parameters, made by "
         f"[pubvec](https://github.com/pubvec/pubvec) from public data by the recipe below.\n",
-        f"## Usage\n\n{usage_of(card.kind, f'{HUB_OWNER}/{card.name}', card.name)}",
+        f"## Usage\n\n{usage_of(card.kind, hub_name, card.name, is_bert_hash=card.is_bert_hash)}",
         f"## Evaluation\n\n{_evaluation(card)}",
         f"## Training\n\n{_training(card)}",
         f"## Limits\n\n{_LIMITS}",
@@ -85,7 +88,7 @@ def render(card: Card) -> str:
 def _license(card: Card) -> str:
     others = f"{card.attribution} " if card.attribution else ""
     return (
-        "Apache-2.0, as that of the model it started from. The training texts are titles and abstracts from PubMed, a "
+        f"Apache-2.0, as that of {card.base_model}. The training texts are titles and abstracts from PubMed, a "
         "service of the U.S. National Library of Medicine, used under NLM's terms for its data; some abstracts are their "
         "publishers'. "
         f"{others}No text is contained in this folder. NLM does not endorse this model.\n"

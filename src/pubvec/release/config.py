@@ -12,7 +12,7 @@ class ReleaseConfig:
     name: str = "pubvec-small"
     """Of the model."""
     base_model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    """Hub name of the model that training started from."""
+    """Hub name of the model that training started from; of one from scratch, the model that it imitated."""
     baselines: tuple[str, ...] = ("all-MiniLM-L6-v2", "all-mpnet-base-v2")
     """Systems of the results that stand beside it in the card."""
     attribution: str | None = None

@@ -84,7 +84,8 @@ def release(
             measured,
             beside,
             _widths(source, recipe),
-            config.attribution,
+            is_bert_hash=read_json(source / "config.json").get("model_type") == "bert_hash",
+            attribution=config.attribution,
         )
         (out / "README.md").write_text(render(card), encoding="utf-8")
     return read_manifest(output, made_by="release")

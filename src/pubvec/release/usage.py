@@ -81,7 +81,12 @@ _BLOCKS: Mapping[Kind, Mapping[str, str]] = {
 }
 
 
-def usage_of(kind: Kind, hub_name: str, name: str) -> str:
+_REGISTER_BERT_HASH = (
+    "import pubvec.encoder.bert_hash  # lets transformers open BERT Hash without remote code\n"
+)
+
+
+def usage_of(kind: Kind, hub_name: str, name: str, *, is_bert_hash: bool = False) -> str:
     """A block of code for each library, as Markdown.
 
     Args:
@@ -89,8 +94,10 @@ def usage_of(kind: Kind, hub_name: str, name: str) -> str:
         hub_name: that the hub has it under; a folder works as well.
         name: that pubvec has it under.
     """
-    blocks = (
-        f"With {library}:\n\n```python\n{code.format(texts=_TEXTS, hub_name=hub_name, name=name)}\n```\n"
-        for library, code in _BLOCKS[kind].items()
-    )
+    blocks = []
+    for library, template in _BLOCKS[kind].items():
+        code = template.format(texts=_TEXTS, hub_name=hub_name, name=name)
+        if is_bert_hash and library != "pubvec":
+            code = _REGISTER_BERT_HASH + code
+        blocks.append(f"With {library}:\n\n```python\n{code}\n```\n")
     return "\n".join(blocks)
