@@ -164,8 +164,9 @@ def _read(task: Task, data: Path) -> Job:
 
 def _hash(path: Path, texts: TaskTexts) -> str:
     """Of a file; of a folder of articles, which no two runs of `parse` make alike, what was drawn from it."""
-    is_drawn = path.is_dir() and isinstance(texts, RetrievalSet)
-    return texts.hash_documents() if is_drawn else fingerprint(path)
+    if path.is_dir() and isinstance(texts, RetrievalSet):
+        return texts.hash_documents()
+    return fingerprint(path)
 
 
 def check_possible(kinds: Mapping[str, Kind], jobs: Sequence[Job], *, has_first_stage: bool) -> None:
