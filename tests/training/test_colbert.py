@@ -88,9 +88,9 @@ def test_training_on_pairs_lowers_the_loss(trained, pairs):
 
 def test_training_on_scores_lowers_the_loss(trained, scored_pairs, tmp_path):
     """And goes on from late interaction, whose head and tokens stay."""
-    config = ColbertConfig(n_epochs=4, in_batch_weight=None, **SHORT)
+    config = ColbertConfig(n_epochs=8, in_batch_weight=None, **SHORT)
     made = colbert(scored_pairs, tmp_path / "distilled", student=str(trained), config=config)
-    assert made.counts["loss_last"] < 0.8 * made.counts["loss_first"]
+    assert made.counts["loss_last"] < 0.7 * made.counts["loss_first"]
     assert made.counts["teacher_temperature"] > 0
     log = json.loads((tmp_path / "distilled" / "training_log.json").read_text())
     assert "in_batch" not in log[0]

@@ -58,7 +58,7 @@ def colbert(
 
     Raises:
         InputError: a folder is missing, a query has too few negatives, or the student is a cross-encoder.
-        ConfigError: the student has a head of another width, or the loss has no term.
+        ConfigError: the student has a head of another width, or the loss has no term that ranks.
     """
     config = config or ColbertConfig()
     quiet_libraries()
@@ -73,7 +73,7 @@ def colbert(
         force=force,
     )
     with folder as out:
-        torch.manual_seed(config.seed)  # the new head
+        torch.manual_seed(config.seed)  # the vectors of the prefixes
         model = open_model(partial(late_interaction, config=config), start, config)
         columns = training_columns(table, logits)
         prompts = {name: model.prompts["query" if name == "query" else "document"] for name in columns}
@@ -133,9 +133,8 @@ def _with_head(transformer: Any, config: ColbertConfig) -> MultiVectorEncoder:
         activation_function=torch.nn.Identity(),
         module_input_name="token_embeddings",
     )
-    torch.nn.init.eye_(
-        head.linear.weight
-    )  # the first dimensions, which a Matryoshka model has trained to do alone
+    # The first dimensions, which a Matryoshka model has trained to do alone.
+    torch.nn.init.eye_(head.linear.weight)
     layers = [
         transformer,
         head,
@@ -154,7 +153,7 @@ class ColbertLoss(torch.nn.Module):  # type: ignore[misc]
         teacher_temperature: divides the logits; None: there are none, and no divergence.
 
     Raises:
-        ConfigError: there are neither logits nor a term over the batch.
+        ConfigError: there are neither logits nor the contrastive term, so nothing ranks.
     """
 
     def __init__(
@@ -162,7 +161,7 @@ class ColbertLoss(torch.nn.Module):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         if teacher_temperature is None and config.in_batch_weight is None:
-            raise ConfigError("pairs/ has no logits: in_batch_weight must be set, it is the only term")
+            raise ConfigError("pairs/ has no logits: in_batch_weight must be set, nothing else ranks")
         self.model = model
         self._config = config
         self._teacher_temperature = teacher_temperature

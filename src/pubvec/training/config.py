@@ -215,7 +215,8 @@ class ColbertConfig(TrainConfig):
     in_batch_scale: float = 1.0
     """Inverse temperature of that term."""
     correlation_weight: float | None = 3.0
-    """Weight of the share of the scores' variance that relevance does not explain, as in `ContrastConfig`. None: off."""
+    """Weight of the share of the scores' variance that relevance does not explain (1 − r² of the batch's positives and of
+    its random pairs, which weigh as much). None: off."""
     n_negatives: int | None = None
     """Negatives taken of each query; None: all that `scores/` has, of `pairs/` none."""
 
