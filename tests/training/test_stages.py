@@ -54,13 +54,13 @@ def test_align_lowers_the_distance_to_the_teacher(aligned):
     assert counts["n_train_steps"] == 8 * 5
 
 
-def test_align_writes_a_model_and_its_recipe(aligned, teacher):
+def test_align_writes_a_model_and_its_recipe(aligned, teacher, tiny_model):
     assert SentenceTransformer(str(aligned), device="cpu").max_seq_length == 64
     assert not (aligned / "checkpoints").exists()
     recipe = json.loads((aligned / "pubvec.json").read_text())
     assert recipe["config"]["teacher"] == str(teacher)
     assert recipe["config"]["learning_rate"] == 1e-3
-    assert set(recipe["inputs"]) == {"pairs", "aligned-vectors"}
+    assert set(recipe["inputs"]) == {"pairs", "aligned-vectors", tiny_model.name}
 
 
 def test_align_uses_the_vectors_of_the_right_texts(aligned, teacher, pairs):
@@ -78,7 +78,7 @@ def test_align_takes_several_folders(pairs, teacher, tiny_model, tmp_path):
     names = {"student": str(tiny_model), "teacher": str(teacher)}
     made = align([pairs, other], tmp_path / "aligned", **names, config=config)
     assert made.counts["n_train_examples"] == 18
-    assert set(made.inputs) == {"pairs", "other", "aligned-vectors"}
+    assert set(made.inputs) == {"pairs", "other", "aligned-vectors", tiny_model.name}
 
 
 def test_align_by_pca_learns_too(pairs, teacher, tiny_model, tmp_path):
@@ -117,7 +117,8 @@ def test_a_finished_model_is_not_made_again(pairs, teacher, tiny_model, aligned)
         align(pairs, aligned, student=str(tiny_model), teacher=str(teacher), config=config)
 
 
-def test_reranker_separates_positives_from_negatives(cross_encoder, pairs):
+def test_reranker_separates_positives_from_negatives(cross_encoder, pairs, tiny_model):
+    assert set(read_manifest(cross_encoder, made_by="train").inputs) == {"pairs", tiny_model.name}
     model = CrossEncoder(str(cross_encoder), device="cpu")
     table = pq.read_table(pairs / "dev.parquet").to_pylist()
     positive = model.predict(

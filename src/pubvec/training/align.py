@@ -94,7 +94,7 @@ def align(
         output,
         command="train align",
         config={"student": student, "teacher": teacher, **vars(config)},
-        inputs=[*folders, vectors],
+        inputs=[*folders, vectors, start],
         force=force,
     )
     with folder as out:

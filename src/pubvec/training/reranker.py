@@ -49,7 +49,7 @@ def reranker(
         output,
         command="train reranker",
         config={"base": base, **vars(config)},
-        inputs=[Path(pairs)],
+        inputs=[Path(pairs), start],
         force=force,
     )
     with folder as out:
