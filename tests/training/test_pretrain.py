@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,12 +41,56 @@ def made(pairs: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def test_it_learns_to_predict_masked_tokens(pairs, tiny_model, tmp_path):
-    """With a given tokenizer, for a learned vocabulary differs by ties, and so would the figures."""
     config = PretrainConfig(n_epochs=60, **TINY)
     options = {"tokenizer": str(tiny_model), "compared_with": str(tiny_model)}
     counts = pretrain(pairs, tmp_path / "lm", config=config, **options).counts
     assert counts["loss_last"] < 0.6 * counts["loss_first"]
     assert counts["accuracy_last"] > counts["accuracy_first"] + 0.1
+
+
+SAME_BYTES = """
+import hashlib, sys
+from pathlib import Path
+from pubvec.training.config import PretrainConfig
+from pubvec.training.pretrain import pretrain
+pairs, other, output = sys.argv[1:]
+sizes = dict(hidden_size=16, n_layers=1, n_heads=2, intermediate_size=32, vocab_size=200, n_positions=32)
+config = PretrainConfig(n_epochs=2, batch_size=8, max_seq_length=24, precision="fp32", **sizes)
+pretrain(pairs, output, compared_with=other, config=config)
+for name in ("tokenizer.json", "model.safetensors"):
+    print(hashlib.sha256((Path(output) / name).read_bytes()).hexdigest())
+"""
+
+
+def test_the_same_seed_gives_the_same_bytes(pairs, tiny_model, tmp_path):
+    """Every process draws other hash seeds, in Python and in the library that learns the vocabulary."""
+    hashes = set()
+    for number, n_threads in enumerate("1121"):
+        environment = {**os.environ, "RAYON_NUM_THREADS": n_threads, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", SAME_BYTES, str(pairs), str(tiny_model), str(tmp_path / str(number))]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        hashes.add(done.stdout)
+    assert len(hashes) == 1
+
+
+LEARN = """
+import sys
+from pubvec.training.vocabulary import learn_vocabulary
+syllables = ["ba", "bé", "du", "fi", "go", "ka", "lu", "mi", "no", "pu", "ré", "so", "ti", "wu", "ya", "zé"]
+words = [a + b + c for a in syllables for b in syllables for c in syllables]
+print(*learn_vocabulary([" ".join(words[start:start + 64]) for start in range(0, len(words), 64)] * 2, 900))
+"""
+
+
+def test_equally_frequent_pieces_come_in_one_order():
+    """All pairs of syllables are equally frequent: nearly every choice is a tie."""
+    learned = [
+        subprocess.run([sys.executable, "-c", LEARN], capture_output=True, text=True, check=True)
+        for _ in range(6)
+    ]
+    pieces = learned[0].stdout.split()
+    assert len({run.stdout for run in learned}) == 1
+    assert len(pieces) == 900 == len(set(pieces))
 
 
 def test_it_is_a_student_to_start_from(made):

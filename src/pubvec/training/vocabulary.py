@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +20,37 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _MIN_FREQUENCY = 2
 
 
-def learn_vocabulary(texts: Iterable[str], size: int) -> list[str]:
-    """The pieces that spell `texts` with few tokens, lowercased as BERT's are (Wu et al. 2016, arXiv 1609.08144).
+def learn_vocabulary(texts: Sequence[str], size: int) -> list[str]:
+    """Learn the pieces that spell `texts` with few tokens, lowercased as BERT's are (Wu et al. 2016, arXiv 1609.08144).
 
-    Which of two equally frequent pieces comes in is left to chance by the library.
+    The same texts in the same order give the same pieces in the same order, in every process and with any number of
+    threads.
 
     Raises:
         InputError: the texts have too few pieces.
     """
+    # The library numbers the characters inside words (`##a`) in the order of a hash table with a random seed, and breaks
+    # ties between equally frequent pairs by those numbers. The first training stops at the characters; the second one
+    # is given them in a fixed order, as special tokens, which are numbered before all others.
+    characters = _train(texts, 0, SPECIAL)
+    inner = sorted(piece for piece in characters if piece.startswith("##"))
+    pieces = _train(texts, size, (*SPECIAL, *inner))
+    if len(pieces) <= len(SPECIAL):
+        raise InputError("the texts have no word that occurs twice: no vocabulary can be learned on them")
+    return sorted(pieces, key=lambda piece: pieces[piece])
+
+
+def _train(texts: Sequence[str], size: int, special_tokens: Sequence[str]) -> dict[str, int]:
+    """Train a vocabulary of `size` pieces, or of all characters where those are more, and return the pieces' numbers."""
     tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))  # noqa: S106
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     trainer = WordPieceTrainer(
-        vocab_size=size, min_frequency=_MIN_FREQUENCY, special_tokens=list(SPECIAL), show_progress=False
+        vocab_size=size, min_frequency=_MIN_FREQUENCY, special_tokens=list(special_tokens), show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    pieces = tokenizer.get_vocab()
-    if len(pieces) <= len(SPECIAL):
-        raise InputError("the texts have no word that occurs twice: no vocabulary can be learned on them")
-    return sorted(pieces, key=lambda piece: pieces[piece])
+    pieces: dict[str, int] = tokenizer.get_vocab()
+    return pieces
 
 
 def make_tokenizer(pieces: Sequence[str], max_length: int) -> Any:
