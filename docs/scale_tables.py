@@ -10,7 +10,7 @@ ALL_OF_PUBMED = 38_000_000
 PROMISES = (
     (
         "A folder is absent, resumable or whole; nothing half-written is ever read",
-        "`tests/test_files.py`, `tests/search/test_faults.py`, `runs/kills.py`",
+        "`tests/test_files.py`, `tests/retrieval/test_faults.py`, `runs/kills.py`",
         "kills",
     ),
     (
@@ -21,7 +21,7 @@ PROMISES = (
     ),
     (
         "A full or failing disk is one clear line, and the old state stays",
-        "`tests/search/test_faults.py`",
+        "`tests/retrieval/test_faults.py`",
         "writes",
     ),
     (
@@ -48,13 +48,13 @@ PROMISES = (
     ),
     (
         "Searches keep the version that they opened; an update is seen whole or not at all",
-        "`tests/search/test_update.py`, `tests/search/test_faults.py`",
+        "`tests/retrieval/test_update.py`, `tests/retrieval/test_faults.py`",
         "faults",
     ),
-    ("A filtered search gives k hits, or all that there are", "`tests/search/test_query.py`", None),
+    ("A filtered search gives k hits, or all that there are", "`tests/retrieval/test_query.py`", None),
     (
         "The server answers, or refuses with a reason; nothing is lost at its end",
-        "`tests/serve/test_process.py`",
+        "`tests/server/test_process.py`",
         None,
     ),
 )

@@ -23,7 +23,7 @@ from pubvec.encoder import load
 from pubvec.encoder.vectors import read_vectors
 from pubvec.files import package_versions, write_json
 from pubvec.machine import code_commit, describe_machine
-from pubvec.search import dense
+from pubvec.retrieval import dense
 
 FloatArray = npt.NDArray[np.float32]
 NOISE, N_HITS, N_CANDIDATES, BLOCK = 0.02, 10, 1024, 65_536

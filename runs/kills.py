@@ -26,17 +26,17 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "search"), str(TESTS / "pairs")]
+sys.path[:0] = [str(TESTS), str(TESTS / "retrieval"), str(TESTS / "mining")]
 from faults import build_shim, content_of
 from pairs_world import make_world as make_library
 
 from makers import make_articles_xml
 from makers_records import make_articles_folder
+from pubvec.conversion import export
 from pubvec.cores import count_cores
-from pubvec.export import export
 from pubvec.files import MANIFEST, RECIPE, write_json
 from pubvec.machine import code_commit, describe_machine
-from pubvec.search.check import verify
+from pubvec.retrieval.check import verify
 from tiny_models import make_tiny_bert, make_tiny_cross_encoder
 
 N_ARTICLES, N_FEW = 1500, 150

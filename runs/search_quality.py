@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from pubvec.files import OutputFolder, package_versions, write_json
 from pubvec.machine import code_commit, describe_machine
 from pubvec.records import Article, DeletedCitation, Journal
-from pubvec.search.query import RANKINGS, Searcher
-from pubvec.search.update import update
-from pubvec.search.versions import link_tree
+from pubvec.retrieval.query import RANKINGS, Searcher
+from pubvec.retrieval.update import update
+from pubvec.retrieval.versions import link_tree
 from pubvec.tables import table_of
 
 N_HITS = 100

@@ -16,9 +16,9 @@ import numpy as np
 
 from pubvec.files import package_versions, write_json
 from pubvec.machine import code_commit, describe_machine
-from pubvec.search.constraints import Years
-from pubvec.search.query import Searcher
-from pubvec.search.txtai import open_in_txtai
+from pubvec.retrieval.constraints import Years
+from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.txtai import open_in_txtai
 
 N_QUERIES = 200
 SHARES = (0.1, 0.01, 0.001)

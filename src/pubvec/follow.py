@@ -15,7 +15,7 @@ from pubvec.errors import CompleteError
 from pubvec.files import fingerprint, read_manifest, remove
 
 if TYPE_CHECKING:
-    from pubvec.search.versions import Version
+    from pubvec.retrieval.versions import Version
 
 
 def follow(
@@ -35,7 +35,7 @@ def follow(
         InputError: a file is damaged, or does not follow those in the index; nothing is applied then.
         OutputError: another process writes the index.
     """
-    from pubvec.search.update import update
+    from pubvec.retrieval.update import update
 
     read_manifest(index, made_by="index")
     together = "".join(fingerprint(file) for file in files)

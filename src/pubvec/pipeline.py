@@ -122,7 +122,7 @@ class _Job:
 
     def make_pairs(self, files: Sequence[str]) -> None:
         from pubvec.corpus.parse import parse
-        from pubvec.pairs.build import build_pairs
+        from pubvec.mining.build import build_pairs
 
         if not files:
             files = [str(self._download())]
@@ -175,7 +175,7 @@ class _Job:
         )
 
     def export(self) -> None:
-        from pubvec.export import export
+        from pubvec.conversion import export
 
         self._stage("export", export, self.folder / "small", texts=self.folder / "pairs" / "train.parquet")
 
@@ -199,7 +199,7 @@ class _Job:
         self._stage("evaluate", measure)
 
     def index(self) -> None:
-        from pubvec.search.index import index
+        from pubvec.retrieval.index import index
 
         folder = self.folder
         self._stage(
@@ -214,7 +214,7 @@ class _Job:
 
     def report(self) -> RunReport:
         from pubvec.evaluation.compare import compare
-        from pubvec.search.query import Searcher
+        from pubvec.retrieval.query import Searcher
 
         searcher = Searcher(self.folder / "index")
         table = compare(self.folder / "results")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.pairs.config import PairsConfig
-from pubvec.search.config import IndexConfig
+from pubvec.mining.config import PairsConfig
+from pubvec.retrieval.config import IndexConfig
 from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pubvec.export import export
+from pubvec.conversion import export
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers import AutoConfig, AutoModel, BertConfig, BertModel
 
+from pubvec.conversion import export
 from pubvec.encoder import load
 from pubvec.encoder.bert_hash import BertHashConfig, BertHashModel
 from pubvec.errors import InputError
-from pubvec.export import export
 from tiny_models import TEXTS, make_tiny_transformer
 
 

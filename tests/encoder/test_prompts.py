@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from pubvec.conversion.export import export
 from pubvec.encoder import load, load_scorer
 from pubvec.encoder.prompts import Prompts, read_prompts
 from pubvec.encoder.scorer import BiEncoderScorer
@@ -17,7 +18,6 @@ from pubvec.encoder.torch_encoder import TorchEncoder
 from pubvec.errors import InputError
 from pubvec.evaluation.pairs import evaluate_pairs
 from pubvec.evaluation.sets import PairSet
-from pubvec.export.export import export
 from tiny_models import TEXTS, make_tiny_bert
 
 PAIRS = list(itertools.pairwise(TEXTS))

@@ -11,13 +11,13 @@ import pytest
 
 from makers_records import make_article
 from pubvec.collection import DELETED
+from pubvec.conversion import export
 from pubvec.encoder import load
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation import bench_texts, contenders, encoder_bench, growth
 from pubvec.evaluation.encoder_record import percentile_ms, ratio, read_record, share_of_peak, to_markdown
 from pubvec.evaluation.peak import count_work, measure_peak
 from pubvec.evaluation.plots import plot_encoder, plot_growth
-from pubvec.export import export
 from pubvec.files import OutputFolder
 from pubvec.records import Article, DeletedCitation
 from pubvec.tables import table_of

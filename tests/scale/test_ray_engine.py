@@ -19,10 +19,10 @@ from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.files import read_manifest
 from pubvec.follow import follow
 from pubvec.progress import listen
+from pubvec.retrieval.check import verify
+from pubvec.retrieval.index import index
+from pubvec.retrieval.query import Searcher
 from pubvec.scale.ray_engine import RayEngine
-from pubvec.search.check import verify
-from pubvec.search.index import index
-from pubvec.search.query import Searcher
 
 HERE = LocalEngine(1)
 N_FILES = 8

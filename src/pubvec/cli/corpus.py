@@ -12,7 +12,7 @@ from pubvec.cli.options import open_engine, with_config
 from pubvec.corpus.config import DownloadConfig, ParseConfig
 from pubvec.engine import EngineConfig
 from pubvec.errors import InputError
-from pubvec.pairs.config import PairsConfig
+from pubvec.mining.config import PairsConfig
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the manifest as JSON on stdout.")]
@@ -106,8 +106,8 @@ def pairs(
 
     Example: pubvec pairs articles/ -o pairs/ --exclude eval/
     """
-    from pubvec.pairs.build import build_pairs
-    from pubvec.pairs.own import build_own_pairs
+    from pubvec.mining.build import build_pairs
+    from pubvec.mining.own import build_own_pairs
 
     options: dict[str, Any] = {"config": config, "exclude": exclude or [], "force": force}
     with console().progress():

@@ -11,14 +11,14 @@ import typer
 from pubvec.cli.console import console
 from pubvec.cli.corpus import AsJson, Force
 from pubvec.cli.options import open_engine, with_config
+from pubvec.conversion.config import ExportConfig, ExportReport
 from pubvec.encoder.config import EncodeConfig
 from pubvec.encoder.released import DEFAULT_MODEL
 from pubvec.engine import EngineConfig
 from pubvec.errors import ConfigError
 from pubvec.evaluation.config import CalibrateConfig
-from pubvec.export.config import ExportConfig, ExportReport
 from pubvec.files import json_ready
-from pubvec.release.config import ReleaseConfig
+from pubvec.publishing.config import ReleaseConfig
 
 
 def add_to(app: typer.Typer) -> None:
@@ -74,7 +74,7 @@ def export(
 
     Example: pubvec export small/ --texts pairs/train.parquet
     """
-    from pubvec.export import export as stage
+    from pubvec.conversion import export as stage
 
     with console().progress():
         report = stage(model, output=output, texts=texts, text_column=text_column, config=config, force=force)
@@ -139,7 +139,7 @@ def release(
 
     Example: pubvec release small/ -o models/small --name small --stage pairs/ --stage scores/
     """
-    from pubvec.release.release import release as make
+    from pubvec.publishing.release import release as make
 
     manifest = make(model, output, config, results=results, stages=stages or [], force=force)
     console().say_done(f"{output}", manifest, as_json=as_json)

@@ -23,8 +23,8 @@ from pubvec.errors import ConfigError
 from pubvec.files import json_ready, package_versions, write_json
 from pubvec.machine import code_commit, describe_machine
 from pubvec.progress import report
-from pubvec.search.constraints import And, Constraint, Not, Word, Years
-from pubvec.search.query import Searcher
+from pubvec.retrieval.constraints import And, Constraint, Not, Word, Years
+from pubvec.retrieval.query import Searcher
 from pubvec.search_bench.grow import grow
 
 NAME = "bench-search.json"

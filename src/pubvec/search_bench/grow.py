@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 from pubvec.encoder.config import EncodeConfig
 from pubvec.files import RECIPE, OutputFolder
 from pubvec.records import Article
-from pubvec.search.build import Plan, write_version
-from pubvec.search.dense import IntArray, KeyArray
-from pubvec.search.lexical import Lexical
-from pubvec.search.query import Searcher
-from pubvec.search.source import Rows
-from pubvec.search.versions import find_version, folder_of, summary_of
+from pubvec.retrieval.build import Plan, write_version
+from pubvec.retrieval.dense import IntArray, KeyArray
+from pubvec.retrieval.lexical import Lexical
+from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.source import Rows
+from pubvec.retrieval.versions import find_version, folder_of, summary_of
 
 _NOISE = 0.02
 """Added to each dimension of a vector, before it has unit length again."""

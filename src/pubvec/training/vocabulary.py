@@ -46,7 +46,10 @@ def _train(texts: Sequence[str], size: int, special_tokens: Sequence[str]) -> di
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     trainer = WordPieceTrainer(
-        vocab_size=size, min_frequency=_MIN_FREQUENCY, special_tokens=list(special_tokens), show_progress=False
+        vocab_size=size,
+        min_frequency=_MIN_FREQUENCY,
+        special_tokens=list(special_tokens),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     pieces: dict[str, int] = tokenizer.get_vocab()

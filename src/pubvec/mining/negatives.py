@@ -1,0 +1,80 @@
+"""BM25 neighbors of titles: similar titles and hard negatives come from them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pubvec.errors import require
+from pubvec.mining.text import normalize
+from pubvec.progress import track
+
+_MAX_DOCUMENT_FRACTION = 0.1
+"""Words of more titles than this do not look for neighbors: *of*, *in*, *COVID* in a collection about it."""
+_MIN_DOCUMENTS = 25
+_MIN_SCORE = 0.15
+"""Titles that score less, relative to the title itself, share next to nothing with it."""
+
+
+class Neighbors(NamedTuple):
+    """The titles nearest to each title by BM25, itself left out, best first."""
+
+    number: npt.NDArray[np.int32]
+    """-1 where there is none. *Shape:* (n_titles, n_neighbors)"""
+    score: npt.NDArray[np.float32]
+    """BM25 score over the greater of the two titles' scores with themselves, so that a title which another
+    merely contains is not the same; 0 where there is none. *Shape:* (n_titles, n_neighbors)"""
+
+
+def find_neighbors(titles: Sequence[str], n_neighbors: int) -> Neighbors:
+    """Find the `n_neighbors` nearest titles of each title, by Lucene's BM25 (k1 1.5, b 0.75).
+
+    Titles with equal scores follow each other in the order of `titles`.
+    """
+    bm25s = require("bm25s", extra="train")
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets DEBUG for itself
+    vocabulary: dict[str, int] = {}
+    tokens = [
+        [vocabulary.setdefault(word, len(vocabulary)) for word in normalize(title).split()]
+        for title in titles
+    ]
+    queries = _without_common_words(tokens, len(vocabulary))
+    number = np.full((len(titles), n_neighbors), -1, dtype=np.int32)
+    score = np.zeros((len(titles), n_neighbors), dtype=np.float32)
+    self_score = np.zeros(len(titles), dtype=np.float32)
+    if not any(queries):
+        return Neighbors(number, score)
+
+    index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
+    index.index((tokens, vocabulary), create_empty_token=False, show_progress=False)
+    for title, query in enumerate(track(queries, "titles compared", len(queries))):
+        scores = index.get_scores_from_ids(query)
+        self_score[title] = scores[title]
+        scores[title] = 0.0
+        nearest = _best(scores, n_neighbors, above=_MIN_SCORE * self_score[title])
+        number[title, : len(nearest)] = nearest
+        score[title, : len(nearest)] = scores[nearest]
+    greater = np.maximum(self_score[:, None], self_score[number])
+    return Neighbors(number, np.divide(score, greater, out=np.zeros_like(score), where=number >= 0))
+
+
+def _without_common_words(tokens: Sequence[Sequence[int]], n_words: int) -> list[list[int]]:
+    n_titles = np.zeros(n_words, dtype=np.int64)
+    for title in tokens:
+        n_titles[list(set(title))] += 1
+    is_common = n_titles > max(_MIN_DOCUMENTS, _MAX_DOCUMENT_FRACTION * len(tokens))
+    return [[word for word in title if not is_common[word]] for title in tokens]
+
+
+def _best(scores: npt.NDArray[np.float32], n: int, *, above: float) -> npt.NDArray[np.intp]:
+    """Places of the `n` highest scores that exceed `above`, best first, ties in order. *Shape:* (≤ n,)"""
+    places = np.flatnonzero(scores > above)
+    if len(places) > n:
+        # A partition leaves the order of ties open; the n-th score alone does not depend on it.
+        nth = np.partition(scores[places], -n)[-n]
+        places = places[scores[places] >= nth]
+    return places[np.argsort(-scores[places], kind="stable")][:n]

@@ -1,0 +1,129 @@
+"""Pair rules: which text of an article meets which other text.
+
+What a model learns follows from them. Title–abstract and title–similar title are the published recipe (model
+card of NeuML/pubmedbert-base-embeddings). A model trained on whole abstracts alone loses on questions whose
+answers are conclusions, so titles meet conclusions and passages too. One trained on whole titles alone loses on
+short queries, so phrases of titles meet abstracts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pubvec.mining.abstracts import Part, by_category, text_of
+from pubvec.mining.phrases import phrases_of
+
+PASSAGE_SENTENCES = 3
+_MIN_SENTENCES = 4
+"""An abstract with fewer has no end and no passage that differ enough from the whole."""
+_MIN_WORDS = 12
+"""Of a conclusion or section; `Implications are discussed.` is neither."""
+_MAX_CONCLUSION_SENTENCES = 5
+"""Of a longer one, a discussion, the end is taken."""
+
+
+_MAX_PHRASES = 3
+"""Of a title, in a query; one more where they make a single word."""
+_MIN_QUERY_WORDS = 2
+
+
+class Candidate(NamedTuple):
+    """An article that may yield pairs."""
+
+    pmid: int
+    title: str
+    parts: list[Part]
+
+
+class Texts(NamedTuple):
+    """The two sides of a pair, and the role that a negative must have to stand beside the positive."""
+
+    anchor: str
+    positive: str
+    category: str = ""
+
+
+def is_possible(rule: str, article: Candidate) -> bool:
+    """Whether `article` has what `rule` needs; for similar titles that depends on the others."""
+    if rule == "title-conclusion":
+        conclusions = by_category(article.parts).get("CONCLUSIONS", "")
+        return _is_long(conclusions) or len(_sentences(article)) >= _MIN_SENTENCES
+    if rule == "title-passage":
+        return len(_sentences(article)) >= _MIN_SENTENCES
+    if rule == "section-section":
+        return len(_long_categories(article)) >= 2
+    if rule == "phrases-abstract":
+        return len(phrases_of(article.title)) >= 2
+    return True
+
+
+def make_texts(rule: str, article: Candidate, similar: Candidate | None, rng: np.random.Generator) -> Texts:
+    """Anchor and positive of `article` by a rule that is possible for it; `similar` has the similar title."""
+    if rule == "section-section":
+        texts = by_category(article.parts)
+        anchor, positive = rng.permutation(_long_categories(article))[:2]
+        return Texts(texts[anchor], texts[positive], positive)
+    if rule == "similar-title":
+        assert similar is not None
+        return Texts(article.title, similar.title)
+    if rule == "phrases-abstract":
+        return Texts(_draw_phrases(article.title, rng), text_of(article.parts))
+    return Texts(article.title, make_negative(rule, article, "", rng))
+
+
+def make_negative(rule: str, article: Candidate, category: str, rng: np.random.Generator) -> str:
+    """Text of the kind that `rule` has as positives, or what comes nearest to it in `article`."""
+    if rule in ("title-abstract", "phrases-abstract"):
+        return text_of(article.parts)
+    if rule == "title-conclusion":
+        return _conclusion(article, rng)
+    if rule == "similar-title":
+        return article.title
+    section = by_category(article.parts).get(category, "") if category else ""
+    return section if _is_long(section) else _passage(article, rng)
+
+
+def _draw_phrases(title: str, rng: np.random.Generator) -> str:
+    """A few phrases of `title` in its order, of two words at least: what someone might type who looks for it."""
+    phrases = phrases_of(title)
+    order = rng.permutation(len(phrases)).tolist()
+    n = int(rng.integers(1, min(_MAX_PHRASES, len(phrases) - 1) + 1))
+    while n < len(order) and sum(len(phrases[place].split()) for place in order[:n]) < _MIN_QUERY_WORDS:
+        n += 1
+    return " ".join(phrases[place] for place in sorted(order[:n]))
+
+
+def _conclusion(article: Candidate, rng: np.random.Generator) -> str:
+    """The section with the conclusions, else the last one to three sentences."""
+    concluding = [s for part in article.parts if part.category == "CONCLUSIONS" for s in part.sentences]
+    if concluding and _is_long(" ".join(concluding)):
+        n = PASSAGE_SENTENCES if len(concluding) > _MAX_CONCLUSION_SENTENCES else len(concluding)
+        return " ".join(concluding[-n:])
+    sentences = _sentences(article)
+    n = int(rng.integers(1, PASSAGE_SENTENCES + 1))
+    while n < len(sentences) and not _is_long(" ".join(sentences[-n:])):
+        n += 1
+    return " ".join(sentences[-n:])
+
+
+def _passage(article: Candidate, rng: np.random.Generator) -> str:
+    sentences = _sentences(article)
+    start = int(rng.integers(max(1, len(sentences) - PASSAGE_SENTENCES + 1)))
+    return " ".join(sentences[start : start + PASSAGE_SENTENCES])
+
+
+def _sentences(article: Candidate) -> Sequence[str]:
+    if len(article.parts) == 1:
+        return article.parts[0].sentences
+    return [sentence for part in article.parts for sentence in part.sentences]
+
+
+def _long_categories(article: Candidate) -> list[str]:
+    return [category for category, text in by_category(article.parts).items() if _is_long(text)]
+
+
+def _is_long(text: str) -> bool:
+    return len(text.split(maxsplit=_MIN_WORDS)) >= _MIN_WORDS

@@ -1,0 +1,185 @@
+"""The verb `release`: a trained, exported and calibrated model → `models/NAME/` with its card."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pubvec.conversion.half import write_half
+from pubvec.encoder.base import ONNX_FILES
+from pubvec.encoder.calibration import CALIBRATION_FILE
+from pubvec.encoder.forms import RANGES_FILE
+from pubvec.encoder.kinds import Kind, kind_of
+from pubvec.encoder.models import check_model_folder, read_json
+from pubvec.errors import InputError
+from pubvec.evaluation.models import hash_folder
+from pubvec.evaluation.results import Result, read_result
+from pubvec.files import RECIPE, Manifest, OutputFolder, fingerprint, json_ready, read_manifest
+from pubvec.machine import describe_machine
+from pubvec.publishing.card import Card, render
+from pubvec.publishing.config import ReleaseConfig
+
+_NOT_RELEASED = {RECIPE, "model.safetensors", "config.json", "training_log.json", "README.md"}
+_RELEASED_SUFFIXES = {".json", ".txt", ".safetensors"}
+
+
+def release(
+    model: Path | str,
+    output: Path | str,
+    config: ReleaseConfig | None = None,
+    *,
+    results: Path | str,
+    stages: Sequence[Path | str] = (),
+    force: bool = False,
+) -> Manifest:
+    """Make the folder of a released model.
+
+    It holds the model in sentence-transformers layout with weights as float16, the int8 graph and the calibration of
+    a bi-encoder, the recipe (`pubvec.json`: the manifests of all stages, with the hashes of their inputs), and a card
+    (`README.md`) with the figures of `results`.
+
+    Args:
+        model: folder made by a training stage; a bi-encoder exported and calibrated.
+        output: the folder to make.
+        config: None: that of pubvec-small.
+        results: folder made by `evaluate`, with the model's results under its name.
+        stages: folders of the stages that led to the model: pairs, scores, the models in between.
+        force: replace `output`.
+
+    Raises:
+        InputError: a folder is missing, a stage led to none of the others, a bi-encoder has no int8 graph or is not
+            calibrated, or there is no result of this name.
+        OutputError: `output` exists and not `force`.
+    """
+    config = config or ReleaseConfig()
+    source, results = Path(model), Path(results)
+    check_model_folder(source)
+    kind = kind_of(source)
+    recipe = _read_recipe([*map(Path, stages), source])
+    measured = _read_results(results, config.name, source)
+    inputs = [source, *sorted((results / config.name).glob("*.json"))]
+    with OutputFolder(
+        output, command="release", config=config, inputs=inputs, force=force, manifest_name=RECIPE
+    ) as out:
+        _copy(source, out.path, kind)
+        n_parameters = write_half(source, out.path)
+        out.counts = {
+            "kind": kind,
+            "n_parameters": n_parameters,
+            "stages": json_ready(recipe),
+            "machine": describe_machine(),
+        }
+        beside = {
+            name: [read_result(path) for path in sorted((results / name).glob("*.json"))]
+            for name in config.baselines
+        }
+        card = Card(
+            config.name,
+            kind,
+            config.base_model,
+            n_parameters,
+            recipe,
+            measured,
+            beside,
+            _widths(source, recipe),
+            is_bert_hash=read_json(source / "config.json").get("model_type") == "bert_hash",
+            attribution=config.attribution,
+        )
+        (out / "README.md").write_text(render(card), encoding="utf-8")
+    return read_manifest(output, made_by="release")
+
+
+def _read_results(results: Path, name: str, source: Path) -> list[Result]:
+    """The results of the very files of `source`.
+
+    Raises:
+        InputError: there is none, or one is of other files.
+    """
+    found = [read_result(path) for path in sorted((results / name).glob("*.json"))]
+    if not found:
+        raise InputError(f"{results} has no result of {name}: `pubvec evaluate` makes them")
+    model = hash_folder(source)
+    for result in found:
+        if result.identity.model != model:
+            raise InputError(
+                f"{results}/{name}/{result.task}.json is of another model than {source}, or of it before a change: "
+                "evaluate it again"
+            )
+    return found
+
+
+def _copy(source: Path, target: Path, kind: Kind) -> None:
+    """Copy settings and tokenizer, and of a bi-encoder the int8 graph and the calibration."""
+    for path in _iter_settings(source):
+        goal = target / path.relative_to(source)
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, goal)
+    if kind != "bi-encoder":
+        return
+    for name, verb in (
+        (ONNX_FILES["int8"], "export"),
+        (f"onnx/{RANGES_FILE}", "export"),
+        (CALIBRATION_FILE, "calibrate"),
+    ):
+        if not (source / name).is_file():
+            raise InputError(f"{source} has no {name}: `pubvec {verb} {source}` makes it")
+        (target / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source / name, target / name)
+
+
+def _iter_settings(source: Path) -> Iterable[Path]:
+    for path in sorted(source.rglob("*")):
+        place = path.relative_to(source).parts
+        is_setting = path.is_file() and path.suffix in _RELEASED_SUFFIXES and place[0] != "onnx"
+        if is_setting and (len(place) > 1 or place[0] not in _NOT_RELEASED):
+            yield path
+
+
+def _read_recipe(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The manifests of all stages with the name of their folder, the model's last.
+
+    Raises:
+        InputError: a stage before the last is no input of one after it.
+    """
+    manifests = [read_manifest(folder, made_by="train") for folder in folders]
+    for place, folder in enumerate(folders[:-1]):
+        if not any(fingerprint(folder) in later.inputs.values() for later in manifests[place + 1 :]):
+            raise InputError(f"{folder} is no input of a stage after it: give the stages in their order")
+    recipe: list[dict[str, Any]] = []
+    for folder, manifest in zip(folders, manifests, strict=True):
+        stage = _without_places(json_ready(manifest))
+        if manifest.command == "release":  # a model that a later one continues: its stages are those of both
+            before = stage["counts"].pop("stages")
+            recipe += [earlier for earlier in before if earlier not in recipe]
+        recipe.append({"folder": folder.name, "sha256": fingerprint(folder), **stage})
+    return recipe
+
+
+def _without_places(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with names where it has absolute paths, which say nothing on another machine."""
+    config = {
+        key: [_without_place(item) for item in value] if isinstance(value, list) else _without_place(value)
+        for key, value in manifest["config"].items()
+    }
+    inputs = {
+        Path(name).name if Path(name).is_absolute() else name: sha256
+        for name, sha256 in manifest["inputs"].items()
+    }
+    if len(inputs) < len(manifest["inputs"]):  # two inputs of one name: numbered, so that none is lost
+        numbered = enumerate(manifest["inputs"].items(), start=1)
+        inputs = {f"{Path(name).name} ({number})": sha256 for number, (name, sha256) in numbered}
+    return {**manifest, "config": config, "inputs": inputs}
+
+
+def _without_place(value: Any) -> Any:
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _widths(source: Path, recipe: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Widths that vectors may be cut to, as the last stage that trained them had them, the full one first."""
+    full = int(read_json(source / "config.json").get("hidden_size"))
+    trained = [stage["config"].get("matryoshka_dims") or () for stage in recipe]
+    last = next((widths for widths in reversed(trained) if widths), ())
+    return [full, *sorted((width for width in last if width < full), reverse=True)]

@@ -1,0 +1,64 @@
+"""`alert`: what is new for a saved query since a version of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from xml.sax.saxutils import escape
+
+from pubvec.errors import InputError
+from pubvec.records import Hit
+from pubvec.retrieval.constraints import AddedAfter
+from pubvec.retrieval.filters import Filters
+from pubvec.retrieval.query import Ranking, Searcher
+
+
+def find_new(
+    searcher: Searcher,
+    query: str,
+    since: int,
+    n: int = 100,
+    *,
+    min_probability: float | None = None,
+    ranking: Ranking = "hybrid",
+    filters: Filters | None = None,
+) -> list[Hit]:
+    """The best `n` hits among articles that came into the index after version `since`.
+
+    Args:
+        min_probability: leave out hits below it: a plain question ranks every article, near or far.
+
+    Raises:
+        InputError: there was no such version, or the model has no calibration to filter by.
+    """
+    if not 0 <= since <= searcher.version.number:
+        raise InputError(f"--since {since}: the index has had versions 1 to {searcher.version.number}")
+    hits = searcher.search(query, n, ranking=ranking, filters=filters, constraint=AddedAfter(since))
+    if min_probability is None:
+        return hits
+    if any(hit.probability is None for hit in hits):
+        raise InputError(f"{searcher.encoder.name} has no calibration: `pubvec calibrate` makes it")
+    return [hit for hit in hits if hit.probability is not None and hit.probability >= min_probability]
+
+
+def as_rss(query: str, hits: Sequence[Hit], made_at: datetime | None = None) -> str:
+    """`hits` as a feed of RSS 2.0 (https://www.rssboard.org/rss-specification)."""
+    made = format_datetime(made_at or datetime.now(timezone.utc))
+    items = "".join(
+        f"<item><title>{_text(hit.title or '[title not available]')}</title><link>{hit.url}</link>"
+        f'<guid isPermaLink="true">{hit.url}</guid>'
+        f"<description>{_text(hit.article.abstract or '')}</description></item>\n"
+        for hit in hits
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0"><channel>'
+        f"<title>PubMed: {_text(query)}</title><link>https://pubmed.ncbi.nlm.nih.gov/</link>"
+        f"<description>New articles for: {_text(query)}</description><lastBuildDate>{made}</lastBuildDate>\n"
+        f"{items}</channel></rss>\n"
+    )
+
+
+def _text(text: str) -> str:
+    """Escaped, without the control characters that XML 1.0 forbids."""
+    return escape("".join(letter for letter in text if letter >= " " or letter in "\t\n"))

@@ -1,0 +1,135 @@
+"""`info` and `verify`: what an index holds, and whether it still is what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pubvec.errors import InputError
+from pubvec.files import fingerprint, read_manifest
+from pubvec.retrieval.index import open_version
+from pubvec.retrieval.lexical import Lexical
+from pubvec.retrieval.versions import Version, find_version, list_versions
+
+_BLOCK = 16_384
+_TOLERANCE = 2e-3
+"""Of the length of a unit vector kept as float16."""
+
+
+class VersionInfo(NamedTuple):
+    """One version of an index."""
+
+    version: int
+    command: str
+    n_articles: int
+    n_encoded: int
+    data_through_file: str | None
+    data_through_date: str | None
+    seconds: float
+
+
+class IndexInfo(NamedTuple):
+    """What an index says of itself."""
+
+    model: str
+    model_sha256: str
+    dim: int
+    n_articles: int
+    n_bytes: int
+    """On disk, files that versions share counted once."""
+    data_through_file: str | None
+    """The last of NLM's files in it."""
+    data_through_date: str | None
+    """The last day on which NLM touched one of its records."""
+    versions: list[VersionInfo]
+    """Oldest first; the last one is the current one."""
+
+
+def info(index: Path | str) -> IndexInfo:
+    """Read what `index` holds.
+
+    Raises:
+        InputError: it is unfinished.
+    """
+    index = Path(index)
+    current = find_version(index)
+    manifest = read_manifest(index, made_by="index")
+    files = {(path.stat().st_ino, path.stat().st_size) for path in index.rglob("*") if path.is_file()}
+    return IndexInfo(
+        model=manifest.config["model"],
+        model_sha256=manifest.config["model_sha256"],
+        dim=manifest.counts["dim"],
+        n_articles=current.manifest.counts["n_articles"],
+        n_bytes=sum(size for _, size in files),
+        data_through_file=current.through[0],
+        data_through_date=current.through[1],
+        versions=[
+            VersionInfo(
+                version.number,
+                version.manifest.command,
+                version.manifest.counts["n_articles"],
+                version.manifest.counts["n_encoded"],
+                *version.through,
+                version.manifest.seconds,
+            )
+            for version in list_versions(index)
+        ],
+    )
+
+
+def verify(index: Path | str) -> int:
+    """Check every version of `index`: each byte, and that rows, vectors and articles are the same. Returns the versions.
+
+    Raises:
+        InputError: something is damaged; the message names all of it.
+    """
+    versions = list_versions(Path(index))
+    flaws = [f"version {version.number}: {flaw}" for version in versions for flaw in _find_flaws(version)]
+    if flaws:
+        raise InputError(f"{index} is damaged: {'; '.join(flaws)}: make it again from its articles")
+    return len(versions)
+
+
+def _find_flaws(version: Version) -> list[str]:
+    """Of its files first: what they hold is read only if they are those that were written."""
+    flaws = list(_check_files(version))
+    if flaws:
+        return flaws
+    try:
+        return list(_check_rows(version))
+    except InputError as error:
+        return [str(error)]
+
+
+def _check_files(version: Version) -> Iterator[str]:
+    for name, (size, _, sha256) in version.manifest.counts["files"].items():
+        path = version.folder / name
+        if not path.is_file():
+            yield f"{name} is missing"
+        elif path.stat().st_size != size or fingerprint(path) != sha256:
+            yield f"{name} has been changed"
+
+
+def _check_rows(version: Version) -> Iterator[str]:
+    dense, lexical = open_version(version)
+    live = np.flatnonzero(dense.live)
+    pmids = dense.keys["pmid"][live]
+    if len(np.unique(pmids)) < len(pmids):
+        yield "an article is there twice"
+    if len(live) != version.manifest.counts["n_articles"] or len(live) != len(lexical):
+        yield f"{len(live)} live vectors, {len(lexical)} articles"
+    elif not _are_same(lexical, live, pmids):
+        yield "vectors and articles differ in their PMIDs"
+    for start in range(0, len(live), _BLOCK):
+        lengths = np.linalg.norm(dense.vectors(live[start : start + _BLOCK]), axis=1)
+        if not (np.abs(lengths - 1) < _TOLERANCE).all():
+            yield f"a vector near row {live[start]} has another length than 1"
+
+
+def _are_same(
+    lexical: Lexical, live: np.typing.NDArray[np.int64], pmids: np.typing.NDArray[np.int64]
+) -> bool:
+    return lexical.pmids_of_rows() == dict(zip(live.tolist(), pmids.tolist(), strict=True))

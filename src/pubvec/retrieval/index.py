@@ -1,0 +1,198 @@
+"""`index` and `compact`: each call writes one whole version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from pubvec.encoder import load, resolve
+from pubvec.encoder.base import ONNX_FILES
+from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder.vectors import read_vectors
+from pubvec.engine import Engine, threads_of
+from pubvec.errors import ConfigError, InputError
+from pubvec.files import (
+    MANIFEST,
+    RECIPE,
+    TEMPORARY,
+    Manifest,
+    OutputFolder,
+    fingerprint,
+    lock,
+    read_manifest,
+    remove,
+)
+from pubvec.retrieval.build import Plan, read_live, write_version
+from pubvec.retrieval.config import IndexConfig
+from pubvec.retrieval.dense import Dense, KeyArray
+from pubvec.retrieval.lexical import Lexical
+from pubvec.retrieval.source import Folder, Rows
+from pubvec.retrieval.versions import (
+    LEXICAL,
+    Version,
+    find_version,
+    folder_of,
+    list_versions,
+    publish,
+    summary_of,
+)
+
+_LOCK = ".lock"
+_WEIGHTS = (*ONNX_FILES.values(), "model.safetensors")
+
+
+def index(
+    articles: Path | str,
+    model: str,
+    output: Path | str,
+    *,
+    vectors: Path | str | None = None,
+    config: IndexConfig | None = None,
+    engine: Engine | None = None,
+    force: bool = False,
+) -> Manifest:
+    """Encode the current articles of `articles/` and make them searchable: version 1 of a new index.
+
+    Args:
+        articles: folder made by `pubvec parse`.
+        model: name or folder of a bi-encoder.
+        output: folder to make; a killed run is resumed by the same call.
+        vectors: of the same articles by the same model, made by `pubvec encode`. None: they are encoded.
+        config: None: the defaults.
+        engine: what encodes, see `encoder.vectors.encode`; the store itself is written by this process.
+        force: replace a complete `output`, with all its versions.
+
+    Raises:
+        InputError: a folder is missing, holds no article, or `vectors` are others.
+        OutputError: see `OutputFolder`.
+    """
+    config = config or IndexConfig()
+    source = Folder(Path(articles), config.n_articles, config.seed)
+    path = resolve(model)
+    inputs = [Path(articles), path]
+    # A name stays a name, so that the index can be moved to where the model lies elsewhere.
+    settings = {"model": str(path.resolve()) if Path(model).exists() else model, **vars(config)}
+    settings["model_sha256"] = hash_weights(path)
+    folder = OutputFolder(
+        output, command="index", config=settings, inputs=inputs, force=force, manifest_name=RECIPE
+    )
+    with folder as out:
+        if not len(source.keys):
+            raise InputError(f"{articles} holds no current article to index")
+        encoder = load(path, max_seq_length=config.max_seq_length, n_threads=threads_of(engine))
+        if vectors is not None:
+            _check_vectors(Path(vectors), source.keys, encoder)
+        source.keys["added"] = 1
+        through = source.through_file, source.through_date
+        plan = Plan(1, [source], np.full(len(source.keys), -1), source.retractions, through)
+        goal = folder_of(out.path, 1)
+        if (goal / MANIFEST).exists():
+            version = Version(1, goal, read_manifest(goal, made_by="index"))
+        else:
+            encoded = None if vectors is None else Path(vectors)
+            version = write_version(
+                goal, plan, encoder, command="index", inputs=inputs, encoded=encoded, engine=engine
+            )
+        out.counts.update(summary_of(version), dim=encoder.dim, model=encoder.name)
+    return read_manifest(output, made_by="index")
+
+
+def compact(index: Path | str, *, keep: int = 1) -> Version:
+    """Write the live articles as one segment, the next version, and drop all but the newest `keep` versions.
+
+    Raises:
+        ConfigError: `keep` is below 1.
+        OutputError: another process writes the index.
+    """
+    if keep < 1:
+        raise ConfigError(f"an index keeps 1 version or more, not {keep}")
+    with writing(index) as base:
+        vectors, lexical = open_version(base)
+        rows = np.flatnonzero(vectors.live)
+        source = Rows(lexical, vectors.keys, rows)
+        retracted = lexical.retractions_of(source.keys["pmid"].tolist())
+        plan = Plan(base.number + 1, [source], rows, retracted, base.through)
+        encoder = open_encoder(Path(index))
+        version = write_version(
+            folder_of(Path(index), plan.number),
+            plan,
+            encoder,
+            command="compact",
+            inputs=[base.folder],
+            vectors=vectors,
+        )
+        publish(Path(index), version)
+        for old in list_versions(Path(index))[:-keep]:
+            remove(old.folder)
+    return version
+
+
+@contextmanager
+def writing(index: Path | str) -> Iterator[Version]:
+    """Hold the index against other writers; yields its current version.
+
+    Raises:
+        OutputError: another process writes it.
+    """
+    find_version(Path(index))  # before a lock is laid into a folder that is no index
+    guard = lock(Path(index) / _LOCK)
+    try:
+        base = find_version(Path(index))
+        for remnant in Path(index).glob(f".*{TEMPORARY}"):  # of a pointer that was not swapped
+            remove(remnant)
+        remove(
+            folder_of(Path(index), base.number + 1)
+        )  # whole, but a kill came before it was the current one
+        yield base
+    finally:
+        guard.close()
+
+
+def open_version(version: Version) -> tuple[Dense, Lexical]:
+    """The vectors and the articles of `version`."""
+    return Dense(version.segments, read_live(version)), Lexical(version.folder / LEXICAL)
+
+
+def open_encoder(index: Path, model: str | None = None, n_threads: int | None = None) -> TextEncoder:
+    """The model that made the index; `model`: another place where it is, or another form of it.
+
+    Raises:
+        InputError: it is gone, has been changed since, or has another width than the vectors.
+    """
+    manifest = read_manifest(index, made_by="index")
+    path = resolve(model or manifest.config["model"])
+    if model is None and hash_weights(path) != manifest.config["model_sha256"]:
+        raise InputError(f"{path} is not the model that made {index}: name that with --model, or index again")
+    encoder = load(path, max_seq_length=manifest.config["max_seq_length"], n_threads=n_threads)
+    if encoder.dim != manifest.counts["dim"]:
+        raise InputError(
+            f"{index} holds vectors of {manifest.counts['dim']} dimensions, the model gives {encoder.dim}: "
+            "use the model that made the index"
+        )
+    return encoder
+
+
+def hash_weights(model: Path) -> str:
+    """SHA-256 of the graph or the weights that `load` takes."""
+    weights = next((model / name for name in _WEIGHTS if (model / name).is_file()), model)
+    return fingerprint(weights)
+
+
+def _check_vectors(folder: Path, keys: KeyArray, encoder: TextEncoder) -> None:
+    ids, vectors = read_vectors(folder)
+    config = read_manifest(folder, made_by="encode").config
+    if vectors.shape[1:] != (encoder.dim,) or vectors.dtype.kind != "f":
+        raise InputError(
+            f"{folder} holds {vectors.dtype} {vectors.shape[1:]}, not floats of {encoder.dim} dimensions"
+        )
+    made_by = config["model"], config["max_seq_length"]
+    if made_by != (encoder.name, encoder.max_seq_length) or not config["normalize"]:
+        raise InputError(
+            f"{folder} was encoded by {made_by[0]} at {made_by[1]} tokens, "
+            f"the index wants {encoder.name} at {encoder.max_seq_length}, normalized"
+        )
+    if not np.array_equal(ids, keys["pmid"]):
+        raise InputError(f"{folder} holds vectors of other articles: encode the same folder again")

@@ -1,0 +1,263 @@
+"""The articles and every list that a query can name, in a tantivy index: rows, full text and filters in one commit.
+
+Ranking is BM25 over the stems of title and abstract; what must match is compared with words as they are written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pubvec.errors import InputError, OutputError, PubvecError, require
+from pubvec.records import Article
+from pubvec.retrieval.constraints import Constraint, TermField
+from pubvec.retrieval.dense import IntArray
+from pubvec.retrieval.fields import RETRACTED, badges_of, terms_of
+from pubvec.retrieval.matching import Matching, all_of, any_of
+from pubvec.tables import dict_of, record_of
+
+_TERM_FIELDS: tuple[TermField, ...] = ("author", "mesh", "major_mesh", "journal", "type", "language")
+_NUMBERS = ("row", "pmid", "year", "added", "retracts")
+_HEAP_BYTES = 256_000_000
+_LONGEST_WORD = 64
+_AUXILIARIES = [
+    "can",
+    "could",
+    "did",
+    "do",
+    "does",
+    "had",
+    "has",
+    "have",
+    "may",
+    "might",
+    "must",
+    "should",
+    "would",
+]
+_QUESTION_WORDS = [*_AUXILIARIES, "how", "what", "when", "where", "which", "who", "whose", "why"]
+"""They ask, and say nothing of what is asked for; beside the articles and prepositions of tantivy's list."""
+
+
+class Entry(NamedTuple):
+    """An article in the index."""
+
+    article: Article
+    added: int
+    """The version of the index that it came in with."""
+    retracted_by: list[int]
+    """Notices that name it where its own record does not say so."""
+
+
+class LexicalWriter:
+    """Adds and removes entries; made by `write_lexical`."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        # One thread writes, so that the same entries give the same order.
+        self._writer = index.writer(_HEAP_BYTES, 1)
+
+    def add(self, row: int, entry: Entry) -> None:
+        """Add the entry whose vector is `row`."""
+        self._writer.add_document(_document(row, entry))
+
+    def remove(self, pmids: Iterable[int]) -> None:
+        """Remove entries by PMID; those that are not there are skipped."""
+        query = require("tantivy", extra="search").Query
+        self._writer.delete_documents_by_query(query.term_set_query(self._index.schema, "pmid", list(pmids)))
+
+    def finish(self) -> None:
+        """Flush everything to the disk; only now does it show."""
+        self._writer.commit()
+        self._writer.wait_merging_threads()
+
+
+@contextmanager
+def write_lexical(folder: Path) -> Iterator[LexicalWriter]:
+    """Add to the index in `folder`, or make it; nothing shows before the block has ended.
+
+    Raises:
+        OutputError: the disk is full, or fails.
+    """
+    folder.mkdir(exist_ok=True)
+    try:
+        writer = LexicalWriter(_open_or_create(folder))
+        yield writer
+        writer.finish()
+    except PubvecError:
+        raise
+    except ValueError as error:  # tantivy's, for whatever fails
+        raise OutputError(f"{folder} cannot be written: {error}") from error
+
+
+class Lexical:
+    """An index folder open for reading."""
+
+    def __init__(self, folder: Path) -> None:
+        tantivy = require("tantivy", extra="search")
+        try:
+            self._index = tantivy.Index.open(str(folder))
+        except ValueError as error:
+            raise InputError(f"{folder} is damaged ({error}): `pubvec verify` tells what else is") from error
+        self._index.config_reader("Manual")
+        words, self._stems = _register_analyzers(self._index)
+        self._searcher = self._index.searcher()
+        self._query = tantivy.Query
+        self.matching = Matching(self._index.schema, words)
+
+    def __len__(self) -> int:
+        return int(self._searcher.num_docs)
+
+    def count(self, constraint: Constraint) -> int:
+        """How many articles fulfil `constraint`."""
+        return int(self._searcher.search(self.matching.compile(constraint), 1).count)
+
+    def rows(self, constraint: Constraint, among: IntArray | None = None) -> IntArray:
+        """The rows that fulfil `constraint`, ascending; `among`: of these. *Shape:* (n,)"""
+        query = self.matching.compile(constraint)
+        if among is not None:
+            query = all_of([query, self._of_rows(among)])
+        limit = len(self) if among is None else len(among)
+        hits = self._searcher.search(query, max(1, limit), count=False).hits
+        return np.sort(np.array(self._values("row", hits), dtype=np.int64))
+
+    def rank(self, text: str, n: int, constraint: Constraint | None = None) -> list[tuple[int, float]]:
+        """The best `n` rows by BM25 of the words of `text`, and their scores; words of no weight are skipped."""
+        words = dict.fromkeys(self._stems.analyze(text))
+        if not words:
+            return []
+        query = any_of([self.matching.term("ranked", word) for word in words])
+        if constraint is not None:
+            query = all_of([query, self._query.const_score_query(self.matching.compile(constraint), 0.0)])
+        hits = self._searcher.search(query, n, count=False).hits
+        return [(row, score) for row, (score, _) in zip(self._values("row", hits), hits, strict=True)]
+
+    def newest(self, n: int, constraint: Constraint) -> list[int]:
+        """`n` rows that fulfil `constraint`, newest year first."""
+        hits = self._searcher.search(
+            self.matching.compile(constraint), n, count=False, order_by_field="year"
+        ).hits
+        return self._values("row", hits)
+
+    def entries(self, rows: Sequence[int] | IntArray) -> list[Entry]:
+        """The entries of `rows`, in their order.
+
+        Raises:
+            InputError: a row is not there.
+        """
+        wanted = [int(row) for row in rows]
+        if not wanted:
+            return []
+        hits = self._searcher.search(self._of_rows(wanted), len(wanted), count=False).hits
+        entries = dict(zip(self._values("row", hits), self._iter_entries(hits), strict=True))
+        if missing := set(wanted) - entries.keys():
+            raise InputError(f"row {min(missing)} has no article: the index is damaged")
+        return [entries[row] for row in wanted]
+
+    def retractions_of(self, pmids: Iterable[int]) -> dict[int, list[int]]:
+        """Of `pmids`, those that a notice in the index retracts, with the notices."""
+        wanted = set(pmids)
+        notices = self._query.term_set_query(self._index.schema, "retracts", sorted(wanted))
+        hits = self._searcher.search(notices, max(1, len(self)), count=False).hits
+        found: dict[int, list[int]] = {}
+        for entry in self._iter_entries(hits):
+            for pmid in wanted.intersection(_retracts(entry.article)):
+                found.setdefault(pmid, []).append(entry.article.pmid)
+        return found
+
+    def pmids_of_rows(self) -> dict[int, int]:
+        """The row of every article, and its PMID."""
+        hits = self._searcher.search(self._query.all_query(), max(1, len(self)), count=False).hits
+        return dict(zip(self._values("row", hits), self._values("pmid", hits), strict=True))
+
+    def words(self, text: str) -> list[str]:
+        """The words of `text` as ranking sees them: stems, without those of no weight."""
+        return list(self._stems.analyze(text))
+
+    def _values(self, field: str, hits: Sequence[tuple[Any, Any]]) -> list[int]:
+        return list(self._searcher.fast_field_values(field, [address for _, address in hits]))
+
+    def _iter_entries(self, hits: Sequence[tuple[Any, Any]]) -> Iterator[Entry]:
+        return (_read_entry(self._searcher.doc(address)) for _, address in hits)
+
+    def _of_rows(self, rows: Iterable[int]) -> Any:
+        return self._query.term_set_query(self._index.schema, "row", [int(row) for row in rows])
+
+
+def _retracts(article: Article) -> list[int]:
+    return [link.pmid for link in article.corrections if link.type == "RetractionOf" and link.pmid]
+
+
+def _document(row: int, entry: Entry) -> Any:
+    article = entry.article
+    document = require("tantivy", extra="search").Document()
+    numbers: Mapping[str, list[int]] = {
+        "row": [row],
+        "pmid": [article.pmid],
+        "year": [article.year] if article.year else [],
+        "added": [entry.added],
+        "retracts": _retracts(article),
+    }
+    abstract = article.abstract or ""
+    is_retracted = any(badge.kind == RETRACTED for badge in badges_of(article, entry.retracted_by))
+    flags = [("has_abstract", bool(abstract)), ("is_retracted", is_retracted)]
+    texts: dict[str, Iterable[str]] = {
+        "title": [article.title],
+        "abstract": [abstract],
+        "ranked": [f"{article.title} {abstract}"],
+        "flag": [name for name, holds in flags if holds],
+        **{name: sorted(values) for name, values in terms_of(article).items()},
+    }
+    for name, values in numbers.items():
+        for number in values:
+            document.add_unsigned(name, number)
+    for name, strings in texts.items():
+        for string in strings:
+            document.add_text(name, string)
+    stored = dict_of(article._replace(references=[])), entry.added, entry.retracted_by
+    document.add_bytes("entry", json.dumps(stored, ensure_ascii=False).encode("utf-8", "replace"))
+    return document
+
+
+def _read_entry(document: Any) -> Entry:
+    article, added, retracted_by = json.loads(bytes(document.get_first("entry")))
+    return Entry(record_of(Article, article), added, retracted_by)
+
+
+def _open_or_create(folder: Path) -> Any:
+    tantivy = require("tantivy", extra="search")
+    builder = tantivy.SchemaBuilder()
+    for name in _NUMBERS:
+        builder.add_unsigned_field(name, indexed=True, fast=True)
+    for name in ("title", "abstract"):
+        builder.add_text_field(name, tokenizer_name="words")
+    builder.add_text_field("ranked", tokenizer_name="stems", index_option="freq")
+    for name in (*_TERM_FIELDS, "flag"):
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    builder.add_bytes_field("entry", stored=True)
+    index = tantivy.Index(builder.build(), path=str(folder))
+    _register_analyzers(index)
+    return index
+
+
+def _register_analyzers(index: Any) -> tuple[Any, Any]:
+    """`words` folds case and accents; `stems` drops words of no weight and endings as well."""
+    tantivy = require("tantivy", extra="search")
+    keep = tantivy.Filter
+
+    def analyzer(*filters: Any) -> Any:
+        builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+        for each in (keep.remove_long(_LONGEST_WORD), keep.lowercase(), keep.ascii_fold(), *filters):
+            builder = builder.filter(each)
+        return builder.build()
+
+    no_weight = keep.stopword("english"), keep.custom_stopword(_QUESTION_WORDS)
+    words, stems = analyzer(), analyzer(*no_weight, keep.stemmer("english"))
+    index.register_tokenizer("words", words)
+    index.register_tokenizer("stems", stems)
+    return words, stems

@@ -1,0 +1,96 @@
+"""MeSH's tree: a heading and those below it."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from pubvec.errors import InputError
+from pubvec.retrieval.fields import fold
+
+_TREE_LINE = re.compile(r"(.+);([A-Z]\d\d(?:\.\d+)*)")
+_NUMBER = re.compile(r"[A-Z]\d\d(?:\.\d+)*")
+
+
+class MeshTree:
+    """Headings by their tree numbers.
+
+    Args:
+        places: heading and tree number, one pair for each place that a heading has.
+    """
+
+    def __init__(self, places: Iterable[tuple[str, str]]) -> None:
+        self._places = sorted((number, heading) for heading, number in places)
+        self._numbers: dict[str, list[str]] = {}
+        for number, heading in self._places:
+            self._numbers.setdefault(fold(heading), []).append(number)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @classmethod
+    def read(cls, path: Path | str) -> MeshTree:
+        """Read NLM's `mtrees2026.bin` or `d2026.bin`, as they are or gzipped.
+
+        https://www.nlm.nih.gov/databases/download/mesh.html tells where they are.
+
+        Raises:
+            InputError: the file is missing or of another kind.
+        """
+        path = Path(path)
+        try:
+            raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except (OSError, EOFError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
+        lines = raw.decode("utf-8", "replace").splitlines()
+        places = list(_iter_descriptors(lines) if "*NEWRECORD" in lines[:1] else _iter_tree_lines(lines))
+        if not places:
+            raise InputError(
+                f"{path} holds no MeSH tree: expected NLM's mtrees20YY.bin (`Heading;A01.111`) or d20YY.bin (`*NEWRECORD`)"
+            )
+        return cls(places)
+
+    def explode(self, heading: str) -> frozenset[str]:
+        """`heading` and every heading below it, in each of its places.
+
+        Raises:
+            InputError: MeSH has no such heading.
+        """
+        name = fold(heading)
+        if name not in self._numbers:
+            near = [self._name(other) for other in get_close_matches(name, self._numbers)]
+            hint = f": did you mean {' or '.join(near)}?" if near else ""
+            raise InputError(f"{heading!r} is no MeSH heading{hint}")
+        return frozenset(below for number in self._numbers[name] for below in self._iter_below(number))
+
+    def _iter_below(self, number: str) -> Iterator[str]:
+        place = bisect_left(self._places, (number, ""))
+        while place < len(self._places) and self._places[place][0].startswith(number):
+            found, heading = self._places[place]
+            if found == number or found[len(number)] == ".":
+                yield heading
+            place += 1
+
+    def _name(self, folded: str) -> str:
+        number = self._numbers[folded][0]
+        return self._places[bisect_left(self._places, (number, ""))][1]
+
+
+def _iter_tree_lines(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        if found := _TREE_LINE.fullmatch(line.strip()):
+            yield found[1], found[2]
+
+
+def _iter_descriptors(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    heading = ""
+    for line in lines:
+        key, _, value = line.partition(" = ")
+        if key == "MH":
+            heading = value.strip()
+        elif key == "MN" and _NUMBER.fullmatch(value.strip()):
+            yield heading, value.strip()

@@ -1,0 +1,262 @@
+"""The web page: works without JavaScript, the state in the URL, everything escaped, no inline script or style."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pubvec.errors import ConfigError, InputError
+from pubvec.records import Hit
+from pubvec.retrieval.chat import ChatConfig
+from pubvec.retrieval.constraints import Flag, Years
+from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.rag import Answer
+from pubvec.server.asking import N_EVIDENCE, Failure, Piece, describe, iter_pieces
+from pubvec.server.field_map import map_field
+from pubvec.server.finding import N_BEST, N_BY_YEAR, Decade, Found, find, name_author
+from pubvec.server.parameters import MAX_HITS, Parameters
+from pubvec.server.refusals import explain
+from pubvec.server.search_api import Asked
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+}
+"""Of every page: what it loads comes from here, and no other site learns the query."""
+EXAMPLES = (
+    ("does aspirin prevent stroke", "plain words rank all articles by meaning and by words"),
+    ('metformin "lactic acidosis" case reports[pt]', "the phrase and the publication type must match"),
+    ("sepsis[ti] AND mortality NOT review[pt]", "AND, OR and NOT in capitals, with PubMed’s fields"),
+    ("vitamin D and depression 2015:2020[dp]", "published in these years"),
+    ("Smith J[au] malaria", "by an author"),
+)
+_FOLDER = Path(__file__).parent / "web"
+_FIRST_DECADE = 1780
+_LISTS = ("publication_type", "mesh", "journal", "language", "author", "pmid")
+_N_AUTHORS = 3
+_N_SHOWN = 2000
+"""Characters of a refused query that stay in the search box."""
+_HEADINGS = {
+    400: "This cannot be searched",
+    404: "There is no such page",
+    422: "This cannot be searched",
+    429: "Too many searches at a time",
+}
+
+
+class PageParameters(Parameters):
+    """A query on the page."""
+
+    answer: bool = False
+    """Whether a chat model is asked before the page is sent."""
+
+
+class PageRoute(APIRoute):
+    """A route that answers what goes wrong with a page that says why."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See FastAPI."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (InputError, ConfigError) as error:
+                return _refuse(request, 400, [str(error)])
+            except RequestValidationError as error:
+                return _refuse(request, 422, [explain(flaw) for flaw in error.errors()])
+            except HTTPException as error:
+                return _refuse(request, error.status_code, [str(error.detail)])
+
+        return guarded
+
+
+def make_web_router(searcher: Searcher, chat: ChatConfig | None = None) -> APIRouter:
+    """The pages `/`, `/map` and `/about`, and what they load from `/static`; with a `chat` model hits can be asked."""
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
+    files = {path.name: path for path in (_FOLDER / "static").iterdir() if path.is_file()}
+
+    @router.get("/")
+    def search(parameters: Annotated[PageParameters, Query()]) -> HTMLResponse:
+        if parameters.is_empty:
+            through = searcher.version.through[1]
+            return render("start.html", n_articles=len(searcher), through=through, examples=EXAMPLES)
+        asked = parameters.model_copy(update={"answer": False})
+        values = _search_page(searcher, asked)
+        can_answer = (
+            chat is not None and chat.url is not None and asked.like is None and asked.q.strip() != ""
+        )
+        if can_answer and parameters.answer:
+            values |= _answer(iter_pieces(searcher, asked, chat))
+        return render("search.html", can_answer=can_answer, **values)
+
+    @router.get("/map")
+    def field(parameters: Asked) -> HTMLResponse:
+        return render(
+            "map.html",
+            parameters=parameters,
+            heading=_heading(searcher, parameters),
+            **map_field(searcher, parameters)._asdict(),
+        )
+
+    @router.get("/about")
+    def about() -> HTMLResponse:
+        return render("about.html", examples=EXAMPLES, **_facts(searcher))
+
+    @router.get("/static/{name}")
+    def static(name: str) -> FileResponse:
+        if name not in files:
+            raise HTTPException(404, "there is no such file")
+        return FileResponse(files[name], headers={**HEADERS, "Cache-Control": "no-cache"})
+
+    return router
+
+
+def render(template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page."""
+    return HTMLResponse(_pages.get_template(template).render(**values), status, HEADERS)
+
+
+def _search_page(searcher: Searcher, parameters: Parameters) -> dict[str, Any]:
+    found = find(searcher, parameters)
+    offset, n = parameters.offset, parameters.n
+    bare = Parameters(q=parameters.q, like=parameters.like, ranking=parameters.ranking, sort=parameters.sort)
+    return {
+        "parameters": parameters,
+        "found": found,
+        "heading": _heading(searcher, parameters),
+        "count": _count_line(found, parameters),
+        "chips": list(_chips(parameters)),
+        "unfiltered": bare.url("/"),
+        "previous_url": parameters.url("/", offset=max(0, offset - n)) if offset else None,
+        "next_url": parameters.url("/", offset=offset + n) if found.has_more else None,
+        "answer_url": parameters.url("/", offset=0, sort="relevance", n=max(n, N_EVIDENCE), answer=True),
+        "ask_url": parameters.url("/ask"),
+        "pieces": [],
+        "note": None,
+        "n_best": min(N_BEST, found.n_matching),
+        "n_by_year": N_BY_YEAR,
+        "max_hits": MAX_HITS,
+    }
+
+
+def _answer(parts: Iterator[Piece | Answer | Failure]) -> dict[str, Any]:
+    pieces: list[Piece] = []
+    note = ""
+    for part in parts:
+        if isinstance(part, Piece):
+            pieces.append(part)
+        else:
+            note = part.message if isinstance(part, Failure) else describe(part)
+    return {"pieces": pieces, "note": note}
+
+
+def _heading(searcher: Searcher, parameters: Parameters) -> str:
+    if parameters.like is None:
+        return parameters.q.strip() or "Map of the field"
+    title = searcher.articles([parameters.like])[0].article.title
+    return f"Similar to: {title or f'PMID {parameters.like}'}"
+
+
+def _count_line(found: Found, parameters: Parameters) -> str:
+    if not found.hits:
+        return "No hits"
+    first, last = parameters.offset + 1, parameters.offset + len(found.hits)
+    of = "the {:,} articles that meet all conditions" if found.is_narrowed else "{:,} articles"
+    return f"Hits {first:,}–{last:,} of {of.format(found.n_matching)}"
+
+
+def _chips(parameters: Parameters) -> Iterator[tuple[str, str]]:
+    """Each filter in force, and the address without it."""
+    years = parameters.filters.year
+    if years:
+        label = years.strip(".").replace("..", "–")
+        label = (
+            f"{label} and later" if years.endswith("..") else f"until {label}" if years[0] == "." else label
+        )
+        yield label, parameters.url("/", year=None, first_year=None, last_year=None, offset=0)
+    for name in _LISTS:
+        values: list[Any] = getattr(parameters, name)
+        for value in dict.fromkeys(values):
+            rest = [other for other in values if other != value]
+            yield f"{'PMID ' if name == 'pmid' else ''}{value}", parameters.url("/", **{name: rest}, offset=0)
+    for name, label in (("has_abstract", "with an abstract"), ("not_retracted", "not retracted")):
+        if getattr(parameters, name):
+            yield label, parameters.url("/", **{name: False}, offset=0)
+
+
+def _facts(searcher: Searcher) -> dict[str, Any]:
+    """What the index holds."""
+    count = searcher.lexical.count
+    dated = searcher.lexical.count(Years(1, None))
+    latest = int(searcher.version.through[1][:4]) + 1 if searcher.version.through[1] else 2100
+    decades = [
+        Decade(first, first + 9, count(Years(first, first + 9)))
+        for first in range(_FIRST_DECADE, latest + 1, 10)
+    ]
+    filled = [decade for decade in reversed(decades) if decade.n]
+    return {
+        "n_articles": len(searcher),
+        "n_abstracts": count(Flag("has_abstract")),
+        "n_retracted": count(Flag("is_retracted")),
+        "n_undated": len(searcher) - dated,
+        "decades": filled,
+        "most": max((decade.n for decade in filled), default=1),
+        "through_file": searcher.version.through[0],
+        "through": searcher.version.through[1],
+        "model": searcher.encoder.name,
+        "dim": searcher.encoder.dim,
+        "version": searcher.version.number,
+    }
+
+
+def render_refusal(status: int, messages: list[str], query: str) -> HTMLResponse:
+    """A page that says why there is no other one."""
+    heading = _HEADINGS.get(status, "This cannot be answered")
+    return render("error.html", status, heading=heading, messages=messages, q=query[:_N_SHOWN])
+
+
+def _refuse(request: Request, status: int, messages: list[str]) -> HTMLResponse:
+    return render_refusal(status, messages, request.query_params.get("q", ""))
+
+
+def source_of(hit: Hit) -> str:
+    """Authors, journal, year, and what kind of article it is."""
+    authors = [name_author(author) for author in hit.article.authors]
+    named = ", ".join(authors[:_N_AUTHORS]) + (" et al." if len(authors) > _N_AUTHORS else "")
+    kinds = [term.name for term in hit.article.publication_types if term.name != "Journal Article"]
+    return " · ".join(part for part in (named, short_source_of(hit), ", ".join(kinds)) if part)
+
+
+def short_source_of(hit: Hit) -> str:
+    """Journal and year."""
+    return " ".join(str(part) for part in (hit.journal, hit.article.year) if part)
+
+
+def pieces_of(hit: Hit) -> Iterator[tuple[str, bool]]:
+    """The passage in pieces, and whether each is a word of the query."""
+    assert hit.passage is not None
+    abstract, done = hit.article.abstract or "", hit.passage.start
+    for start, end in hit.passage.highlights:
+        yield abstract[done:start], False
+        yield abstract[start:end], True
+        done = end
+    yield abstract[done : hit.passage.end], False
+
+
+_pages = Environment(
+    loader=FileSystemLoader(_FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_pages.filters.update(source=source_of, short_source=short_source_of, pieces=pieces_of)

@@ -1,0 +1,62 @@
+"""What is new for a saved query."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timezone
+from xml.etree import ElementTree
+
+import pytest
+from search_world import make_files, make_random_article
+
+from makers_records import make_article
+from pubvec.errors import InputError
+from pubvec.records import Hit
+from pubvec.retrieval.alert import as_rss, find_new
+from pubvec.retrieval.filters import Filters
+from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.update import update
+
+NEW = [make_article(pmid, title=f"aspirin in stroke {pmid}", year=2000 + pmid) for pmid in range(1, 6)]
+
+
+@pytest.fixture(scope="module")
+def updated(library, tmp_path_factory) -> Searcher:
+    folder = tmp_path_factory.mktemp("alert")
+    shutil.copytree(library / "index", folder / "index")
+    make_files(folder / "a", NEW)
+    update(folder / "index", folder / "a")
+    make_files(folder / "b", [make_random_article(990, 3)])  # revised, not new
+    update(folder / "index", folder / "b")
+    return Searcher(folder / "index")
+
+
+def test_new_articles_alone(updated):
+    assert {hit.pmid for hit in find_new(updated, "aspirin", since=1)} == {1, 2, 3, 4, 5}
+    assert find_new(updated, "aspirin", since=2) == []
+    assert len(find_new(updated, "aspirin", since=0, n=1000)) == 65
+    assert {hit.pmid for hit in find_new(updated, "stroke AND 3", since=1)} == {3}
+    assert {hit.pmid for hit in find_new(updated, "x", since=1, filters=Filters(year="2004.."))} == {4, 5}
+    assert len(find_new(updated, "aspirin", since=1, n=2)) == 2
+
+
+def test_a_version_that_never_was(updated):
+    for since in (-1, 4):
+        with pytest.raises(InputError, match="the index has had versions 1 to 3"):
+            find_new(updated, "aspirin", since=since)
+
+
+def test_a_threshold_needs_a_calibration(updated):
+    with pytest.raises(InputError, match="has no calibration: `pubvec calibrate` makes it"):
+        find_new(updated, "aspirin", since=1, min_probability=0.5)
+
+
+def test_the_feed_is_rss_whatever_a_title_holds():
+    article = make_article(5, title="<script>&\x00\x0b ]]> é", abstract=None)
+    feed = as_rss('"a" & <b>', [Hit(article, 1, 1, None, ())], datetime(2026, 1, 2, tzinfo=timezone.utc))
+    channel = ElementTree.fromstring(feed)[0]
+    assert channel.find("title").text == 'PubMed: "a" & <b>'
+    assert channel.find("lastBuildDate").text == "Fri, 02 Jan 2026 00:00:00 +0000"
+    (item,) = channel.findall("item")
+    assert item.find("title").text == "<script>& ]]> é"
+    assert item.find("guid").text == item.find("link").text == "https://pubmed.ncbi.nlm.nih.gov/5/"

@@ -1,0 +1,320 @@
+"""The pages in a real Chromium: with and without JavaScript, by keyboard, on a phone, and by axe's rules.
+
+Skipped where no browser is installed. Debian: `apt-get install chromium`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from web_world import HOSTILE_PMID, chatting, make_app, make_web_index, serving
+
+from pubvec.retrieval.query import Searcher
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine (set CHROMIUM to its path)"
+)
+
+QUERY = "aspirin+after+stroke"
+CHECKED = (
+    "/",
+    f"/?q={QUERY}",
+    f"/?q={QUERY}&publication_type=Review&from=1990&n=25",
+    f"/?q={QUERY}&answer=true",
+    "/?like=1000",
+    "/?q=aspirin[ti]+AND+malaria[ti]",
+    f"/map?q={QUERY}",
+    "/about",
+)
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+Page = Any
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def searcher(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Searcher:
+    return Searcher(make_web_index(tmp_path_factory.mktemp("browser"), tiny_model))
+
+
+@pytest.fixture(scope="module")
+def address(searcher: Searcher) -> Iterator[str]:
+    cited = next(hit.pmid for hit in searcher.search("aspirin after stroke", 10)[4:] if not hit.is_retracted)
+    with (
+        chatting("It does [PMID ", f"{cited}] <i>perhaps</i>.") as chat,
+        serving(make_app(searcher, chat)) as address,
+    ):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, address: str) -> Iterator[OpenPage]:
+    """Opens a path; at the end nothing may have been blocked or have failed on any page."""
+    contexts, flaws = [], []
+
+    def open_path(path: str, **options: Any) -> Page:
+        context = browser.new_context(base_url=address, **options)
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: flaws.append(str(error)))
+        page.on("console", lambda message: flaws.append(message.text) if message.type == "error" else None)
+        page.goto(path)
+        return page
+
+    yield open_path
+    for context in contexts:
+        context.close()
+    assert not flaws
+
+
+def hits_of(page: Page) -> list[str]:
+    return [item.get_attribute("id") for item in page.locator("ol.hits > li").all()]
+
+
+def parameters_of(page: Page) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(page.url).query)
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_search_filter_page_and_back(open_page: OpenPage, has_script: bool) -> None:
+    page = open_page("/", java_script_enabled=has_script)
+    page.get_by_role("searchbox").fill("aspirin after stroke")
+    page.get_by_role("button", name="Search").click()
+    page.locator("ol.hits").wait_for()
+    assert parameters_of(page)["q"] == ["aspirin after stroke"]
+    first = hits_of(page)
+    assert len(first) == 10
+
+    page.get_by_role("checkbox", name="Review").check()
+    if not has_script:
+        page.get_by_role("button", name="Apply filters").click()
+    page.get_by_role("link", name="Remove filter: Review").wait_for()
+    assert parameters_of(page)["publication_type"] == ["Review"]
+    assert page.locator("ol.hits > li .source").all_inner_texts() == [
+        text for text in page.locator("ol.hits > li .source").all_inner_texts() if "Review" in text
+    ]
+    reviews = hits_of(page)
+
+    page.get_by_role("link", name="Next →").click()
+    page.get_by_text("Page 2").wait_for()
+    assert parameters_of(page)["offset"] == ["10"]
+    assert not set(hits_of(page)) & set(reviews)
+
+    page.go_back()
+    page.get_by_text("Page 1").wait_for()
+    assert hits_of(page) == reviews
+    page.get_by_role("link", name="Remove filter: Review").click()
+    page.locator(".chips").wait_for(state="detached")
+    assert hits_of(page) == first
+
+
+def test_what_is_chosen_at_once_is_announced_and_kept_short(open_page: OpenPage) -> None:
+    page = open_page(f"/?q={QUERY}")
+    page.get_by_label("Sort").select_option("newest first")
+    page.get_by_text("newest first.").wait_for()
+    assert parameters_of(page) == {"q": ["aspirin after stroke"], "sort": ["year"]}
+    page.get_by_role("checkbox", name="not retracted").check()
+    page.get_by_role("link", name="Remove filter: not retracted").wait_for()
+    assert page.get_by_role("checkbox", name="not retracted").evaluate(
+        "box => box === document.activeElement"
+    )
+    assert "that meet all conditions" in page.get_by_role("status").first.inner_text()
+    assert "newest" not in page.title()
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_values_that_are_ticked_and_typed_add_up(open_page: OpenPage, has_script: bool) -> None:
+    page = open_page(f"/?q={QUERY}", java_script_enabled=has_script)
+    page.get_by_label("Filters").get_by_role("checkbox", name="Aspirin").check()
+    if has_script:
+        page.get_by_role("link", name="Remove filter: Aspirin").wait_for()
+    page.get_by_role("textbox", name="Another heading").fill("Malaria")
+    page.get_by_role("textbox", name="Another heading").press("Enter")
+    page.get_by_role("link", name="Remove filter: Malaria").wait_for()
+    assert page.get_by_role("link", name="Remove filter: Aspirin").is_visible()
+    assert [value for value in parameters_of(page)["mesh"] if value] == ["Aspirin", "Malaria"]
+    page.get_by_role("link", name="1990–1999").click()
+    page.get_by_role("link", name="Remove filter: 1990–1999").wait_for()
+    assert page.get_by_role("spinbutton", name="from").input_value() == "1990"
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_a_selection_is_exported(open_page: OpenPage, has_script: bool) -> None:
+    page = open_page(f"/?q={QUERY}", java_script_enabled=has_script)
+    boxes = page.locator("ol.hits input[type=checkbox]")
+    for number in (1, 4):
+        boxes.nth(number).check()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(download.value.path().read_text().splitlines()))
+    chosen = {boxes.nth(number).get_attribute("value") for number in (1, 4)}
+    assert {row["pmid"] for row in rows} == chosen
+    assert download.value.suggested_filename == "pubvec.csv"
+
+
+def test_select_all_and_export_the_best(open_page: OpenPage) -> None:
+    page = open_page(f"/?q={QUERY}")
+    page.get_by_label("Select all").check()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="RIS").click()
+    assert download.value.path().read_text().count("TY  - ") == 10
+    page.get_by_label("Select all").uncheck()
+    page.get_by_role("spinbutton", name="Export the selected").fill("30")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="BibTeX").click()
+    assert download.value.path().read_text().count("@article{") == 30
+
+
+def press_to(page: Page, name: str, key: str = "Tab") -> None:
+    """Press `key` until what has the focus is called `name`."""
+    for _ in range(120):
+        page.keyboard.press(key)
+        said = page.evaluate(
+            "() => { const e = document.activeElement;"
+            " return e.getAttribute('aria-label') || e.labels?.[0]?.innerText || e.value || e.innerText || ''; }"
+        )
+        if name in said:
+            return
+    raise AssertionError(f"{key} never reaches {name!r}")
+
+
+def test_by_keyboard_alone(open_page: OpenPage) -> None:
+    page = open_page("/")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.keyboard.press("/")
+    page.keyboard.type("aspirin after stroke")
+    page.keyboard.press("Enter")
+    page.locator("ol.hits").wait_for()
+    assert page.evaluate("document.activeElement.id") == "q"
+    press_to(page, "Review")
+    page.keyboard.press("Space")
+    page.get_by_role("link", name="Remove filter: Review").wait_for()
+    press_to(page, "Abstract")
+    page.keyboard.press("Enter")
+    assert page.locator("ol.hits details[open]").count() == 1
+    press_to(page, "Similar articles")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name="Similar to:").wait_for()
+    page.wait_for_function("document.activeElement.id === 'results'")
+
+
+def test_the_answer_is_written_as_it_comes_and_its_footnote_jumps(open_page: OpenPage) -> None:
+    page = open_page(f"/?q={QUERY}")
+    page.get_by_role("link", name="Answer from the hits").click()
+    page.get_by_text("Written by a language model").wait_for()
+    assert page.locator(".words").inner_text() == "It does 1 <i>perhaps</i>."
+    assert "answer" not in parameters_of(page)
+    page.get_by_role("link", name="Source 1").click()
+    assert urlsplit(page.url).fragment == page.locator("ol.hits > li:target").get_attribute("id")
+    assert page.locator("ol.hits > li:target").count() == 1
+
+
+def test_the_answer_without_script(open_page: OpenPage) -> None:
+    page = open_page(f"/?q={QUERY}", java_script_enabled=False)
+    page.get_by_role("link", name="Answer from the hits").click()
+    page.get_by_text("Written by a language model").wait_for()
+    page.get_by_role("link", name="Source 1").click()
+    assert page.locator("ol.hits > li:target").count() == 1
+
+
+def test_markup_in_titles_is_shown_and_not_run(open_page: OpenPage) -> None:
+    page = open_page(f"/?q={QUERY}&pmid={HOSTILE_PMID}")
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    assert page.locator(f"#title-{HOSTILE_PMID}").inner_text().startswith('<script>alert("title")</script>')
+    assert page.locator("ol.hits script, ol.hits img").count() == 0
+
+
+def test_on_a_phone_nothing_runs_off_the_page(open_page: OpenPage) -> None:
+    for path in ("/", f"/?q={QUERY}", f"/map?q={QUERY}", "/about"):
+        page = open_page(path, viewport={"width": 320, "height": 640}, has_touch=True, is_mobile=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+    page = open_page(f"/?q={QUERY}", viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    box = page.get_by_role("checkbox", name="Review")
+    assert not box.is_visible()
+    page.locator("summary", has_text="Filters").tap()
+    box.check()
+    page.get_by_role("link", name="Remove filter: Review").wait_for()
+
+
+def test_the_map_is_drawn_zoomed_and_pointed_at(open_page: OpenPage) -> None:
+    page = open_page(f"/map?q={QUERY}")
+    canvas = page.locator("#map")
+    ink = (
+        "canvas => { const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;"
+        " let sum = 0; for (let i = 3; i < d.length; i += 4) sum += d[i] > 0; return sum; }"
+    )
+    page.wait_for_function(f"({ink})(document.getElementById('map')) > 500")
+    whole = canvas.evaluate("canvas => canvas.toDataURL()")
+    box = canvas.bounding_box()
+    tip = page.locator("#tip")
+    for step in range(40 * 40):
+        page.mouse.move(
+            box["x"] + (step % 40 + 0.5) * box["width"] / 40,
+            box["y"] + (step // 40 + 0.5) * box["height"] / 40,
+        )
+        if tip.is_visible():
+            break
+    titles = page.locator(".place a").all_text_contents()
+    assert any(tip.inner_text().startswith(title) for title in titles)
+    page.mouse.move(box["x"] - 5, box["y"] - 5)
+    page.get_by_role("button", name="Zoom in").click()
+    assert canvas.evaluate("canvas => canvas.toDataURL()") != whole
+    canvas.focus()
+    page.keyboard.press("0")
+    assert canvas.evaluate("canvas => canvas.toDataURL()") == whole
+    page.keyboard.press("ArrowLeft")
+    assert canvas.evaluate("canvas => canvas.toDataURL()") != whole
+
+
+def test_the_map_without_script_is_a_list(open_page: OpenPage) -> None:
+    page = open_page(f"/map?q={QUERY}", java_script_enabled=False)
+    assert not page.locator("#map").is_visible()
+    assert page.locator(".place a").first.is_visible()
+
+
+def test_the_map_is_drawn_when_it_is_reached_by_a_link(open_page: OpenPage) -> None:
+    page = open_page(f"/?q={QUERY}")
+    page.get_by_role("link", name="Map of the field").click()
+    page.locator("#map[data-drawn]").wait_for()
+    page.get_by_role("link", name="Back to the list").click()
+    page.locator("ol.hits").wait_for()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+@pytest.mark.parametrize("path", CHECKED)
+def test_axe_finds_nothing(open_page: OpenPage, path: str, width: int, scheme: str) -> None:
+    """WCAG 2.2 A and AA, as far as rules can tell."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
+    page = open_page(path, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    for summary in page.locator("summary:visible").all()[:3]:
+        summary.evaluate("summary => { summary.parentElement.open = true; }")
+    results = axe.Axe().run(page, options=WCAG)
+    assert results.violations_count == 0, results.generate_report()

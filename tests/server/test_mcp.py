@@ -1,0 +1,133 @@
+"""The tools of the Model Context Protocol, used by the SDK's own client over stdio and HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+import rispy
+from web_world import HOSTILE, HOSTILE_PMID, RETRACTED_PMID, make_web_index, serving
+
+from pubvec.retrieval.query import Searcher
+from pubvec.server.app import Door
+from pubvec.server.limits import LimitsConfig
+
+mcp = pytest.importorskip("mcp")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny_model):
+    return make_web_index(tmp_path_factory.mktemp("mcp"), tiny_model)
+
+
+@pytest.fixture(scope="module")
+def searcher(folder):
+    return Searcher(folder)
+
+
+@pytest.fixture(scope="module")
+def address(searcher):
+    from pubvec.server.mcp import create_http_app, make_mcp_server
+
+    with serving(create_http_app(make_mcp_server(searcher), Door(), LimitsConfig())) as address:
+        yield address
+
+
+@pytest.fixture(params=["stdio", "http"])
+def transport(request, folder, address):
+    if request.param == "http":
+        return f"{address}/mcp"
+    return mcp.StdioServerParameters(command=sys.executable, args=["-m", "pubvec", "mcp", str(folder)])
+
+
+def use(transport: Any, work: Callable[[Any], Any]) -> Any:
+    async def run() -> Any:
+        async with mcp.Client(transport, read_timeout_seconds=60) as client:
+            return await work(client)
+
+    return asyncio.run(run())
+
+
+def call(transport: Any, tool: str, **arguments: Any) -> Any:
+    result = use(transport, lambda client: client.call_tool(tool, arguments))
+    assert not result.is_error, result.content
+    return result.structured_content
+
+
+def refuse(transport: Any, tool: str, **arguments: Any) -> str:
+    result = use(transport, lambda client: client.call_tool(tool, arguments))
+    assert result.is_error
+    return result.content[0].text
+
+
+def test_tools_have_types_and_descriptions(transport):
+    tools = {tool.name: tool for tool in use(transport, lambda client: client.list_tools()).tools}
+    assert set(tools) == {"search", "get", "similar", "cite"}
+    assert all(tool.description and tool.output_schema for tool in tools.values())
+    assert tools["search"].input_schema["properties"]["n"]["maximum"] == 100
+    assert tools["search"].output_schema["properties"]["hits"]["type"] == "array"
+
+
+def test_search_gives_the_searchers_hits(transport, searcher):
+    hits = call(transport, "search", query="aspirin after a stroke", n=5, year="1990..")["hits"]
+    assert len(hits) == 5
+    assert all(hit["year"] >= 1990 for hit in hits)
+    assert hits[0]["url"].endswith(f"/{hits[0]['pmid']}/")
+    first = call(transport, "search", query="aspirin after a stroke", n=3)
+    assert [hit["pmid"] for hit in first["hits"]] == [
+        hit.pmid for hit in searcher.search("aspirin after a stroke", 3)
+    ]
+    assert first["through"] == searcher.version.through[1]
+
+
+def test_what_is_retracted_says_so_or_is_left_out(transport):
+    query = "Aspirin for recurrent stroke: a trial that never was"
+    hits = call(transport, "search", query=query, n=100)["hits"]
+    marked = next(hit for hit in hits if hit["pmid"] == RETRACTED_PMID)
+    assert [badge["kind"] for badge in marked["badges"]] == ["retracted"]
+    sound = call(transport, "search", query=query, n=100, not_retracted=True)["hits"]
+    assert RETRACTED_PMID not in [hit["pmid"] for hit in sound]
+
+
+def test_get_gives_the_whole_record_as_data(transport):
+    article = call(transport, "get", pmid=HOSTILE_PMID)["article"]
+    assert article["title"] == HOSTILE
+    assert article["authors"]
+
+
+def test_similar_leaves_the_article_itself_out(transport, searcher):
+    hits = call(transport, "similar", pmid=1001, n=4)["hits"]
+    assert [hit["pmid"] for hit in hits] == [hit.pmid for hit in searcher.like(1001, 4)]
+    assert 1001 not in [hit["pmid"] for hit in hits]
+
+
+def test_cite_writes_references(transport):
+    cited = call(transport, "cite", pmids=[1001, 1002])
+    assert cited["style"] == "ris"
+    assert [entry["accession_number"] for entry in rispy.loads(cited["text"])] == ["1001", "1002"]
+    assert call(transport, "cite", pmids=[1001], style="bibtex")["text"].startswith("@")
+
+
+def test_what_cannot_be_done_is_said(transport):
+    assert "PMID 5 is not in the index" in refuse(transport, "get", pmid=5)
+    assert "PMID 5" in refuse(transport, "cite", pmids=[1001, 5])
+    assert "2020..2010" in refuse(transport, "search", query="aspirin", year="2020..2010")
+    assert refuse(transport, "search", query="aspirin", n=101)
+    assert refuse(transport, "search", query='"unclosed')
+    assert refuse(transport, "cite", pmids=[])
+
+
+def test_http_keeps_the_servers_rules(searcher, address):
+    from pubvec.server.mcp import create_http_app, make_mcp_server
+
+    assert httpx.get(f"{address}/health").status_code == 200
+    assert httpx.post(f"{address}/mcp", headers={"Host": "example.org"}).status_code == 421
+    app = create_http_app(make_mcp_server(searcher), Door("0.0.0.0", key="k"), LimitsConfig(payload_limit=50))
+    with serving(app) as guarded:
+        assert httpx.post(f"{guarded}/mcp", json={}).status_code == 401
+        headers = {"Authorization": "Bearer k"}
+        assert httpx.post(f"{guarded}/mcp", json={"a": "b" * 50}, headers=headers).status_code == 413

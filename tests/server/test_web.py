@@ -1,0 +1,360 @@
+"""The pages as a server sends them: valid, escaped, complete without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import html5lib
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from web_world import (
+    CONCERN_PMID,
+    HOSTILE,
+    HOSTILE_PMID,
+    RETRACTED_PMID,
+    UNTITLED_PMID,
+    chatting,
+    make_app,
+    make_web_index,
+)
+
+from pubvec.retrieval.query import Searcher
+from pubvec.server.web import EXAMPLES, HEADERS
+
+QUERY = "aspirin after stroke"
+WEB = Path(__file__).parents[2] / "src" / "pubvec" / "server" / "web"
+PAGES = [
+    "/",
+    f"/?q={QUERY}",
+    f"/?q={QUERY}&n=50&offset=50&sort=year&ranking=lexical",
+    f"/?q={QUERY}&publication_type=Review&journal=Imag+Neurol&from=1990&to=2010&author=Dunmore+AB&has_abstract=true",
+    "/?q=aspirin[ti]+AND+malaria[ti]",
+    f"/?like={HOSTILE_PMID}",
+    f"/?q={QUERY}&pmid=1000&pmid=1008&year=..2015",
+    f"/map?q={QUERY}",
+    "/map?like=1000",
+    "/map?q=aspirin[ti]+AND+malaria[ti]",
+    "/about",
+]
+REFUSED = [
+    "/?q=aspirin&n=x",
+    "/?q=aspirin AND",
+    "/?like=5",
+    "/map",
+    "/map?q=aspirin&offset=-1",
+    "/static/nothing.js",
+]
+Tree = Any
+
+
+@pytest.fixture(scope="module")
+def searcher(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Searcher:
+    return Searcher(make_web_index(tmp_path_factory.mktemp("pages"), tiny_model))
+
+
+@pytest.fixture(scope="module")
+def client(searcher: Searcher) -> Iterator[TestClient]:
+    with TestClient(make_app(searcher), raise_server_exceptions=False) as client:
+        yield client
+
+
+def tree_of(text: str) -> Tree:
+    """The document; html5lib raises where it is not valid HTML."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(text)
+
+
+def page(client: TestClient, path: str) -> Tree:
+    response = client.get(path)
+    assert response.status_code == 200, response.text
+    return tree_of(response.text)
+
+
+def text_of(element: Tree) -> str:
+    return " ".join("".join(element.itertext()).split())
+
+
+def by_id(tree: Tree, name: str) -> Tree:
+    return tree.find(f".//*[@id='{name}']")
+
+
+def shown(tree: Tree) -> list[int]:
+    return [int(item.get("id")[4:]) for item in tree.findall(".//ol[@class='hits']/li")]
+
+
+def submitted(tree: Tree, form: str) -> dict[str, list[str]]:
+    """What a browser without JavaScript would send of a form."""
+    inside = by_id(tree, form).iter()
+    fields = [*inside, *(element for element in tree.iter() if element.get("form") == form)]
+    pairs: dict[str, list[str]] = {}
+    for field in fields:
+        is_off = field.get("type") in ("checkbox", "radio") and field.get("checked") is None
+        if field.tag == "input" and field.get("name") and not is_off:
+            pairs.setdefault(field.get("name"), []).append(field.get("value", ""))
+        elif field.tag == "select":
+            chosen = field.find("./option[@selected]")
+            pairs.setdefault(field.get("name"), []).append(chosen.get("value") or text_of(chosen))
+    return pairs
+
+
+@pytest.mark.parametrize("path", PAGES + REFUSED)
+def test_pages_are_valid_and_load_nothing_inline(client: TestClient, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 200 if path in PAGES else 400 <= response.status_code < 500
+    assert {name: response.headers[name] for name in HEADERS} == HEADERS
+    tree = tree_of(response.text)
+    for element in tree.iter():
+        assert element.tag != "style"
+        assert not {name for name in element.attrib if name == "style" or name.startswith("on")}
+        assert not str(element.get("href", "")).lower().startswith("javascript:")
+        if element.tag == "script":
+            assert element.get("src", "").startswith("/static/")
+            assert not text_of(element)
+    ids = Counter(element.get("id") for element in tree.iter() if element.get("id"))
+    assert not [name for name, n in ids.items() if n > 1]
+    assert len(tree.findall(".//h1")) == 1
+    assert len(tree.findall(".//main")) == 1
+
+
+@pytest.mark.parametrize("path", PAGES + REFUSED)
+def test_what_pages_load_and_name_is_there(client: TestClient, path: str) -> None:
+    tree = tree_of(client.get(path).text)
+    loaded = [
+        element.get("src") or element.get("href")
+        for element in tree.iter()
+        if element.tag in ("script", "link")
+    ]
+    assert {client.get(address).status_code for address in loaded} == {200}
+    ids = {element.get("id") for element in tree.iter()}
+    named = [
+        element.get(name)
+        for element in tree.iter()
+        for name in ("for", "aria-labelledby", "form")
+        if element.get(name)
+    ]
+    assert set(named) <= ids
+    for field in (element for element in tree.iter() if element.tag in ("input", "select")):
+        if field.get("type") != "hidden":
+            label = tree.find(f".//label[@for='{field.get('id')}']")
+            wrapped = [label for label in tree.iter("label") if field in list(label.iter())]
+            assert label is not None or wrapped or field.get("aria-labelledby"), field.attrib
+
+
+def test_the_policy_allows_no_inline_code() -> None:
+    policy = HEADERS["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none'")
+    templates = "".join(path.read_text() for path in (WEB / "templates").iterdir())
+    assert not re.search(r"\|\s*safe|Markup|autoescape|style=|\son\w+=", templates)
+
+
+def test_htmx_says_its_version_and_licence() -> None:
+    head = (WEB / "static" / "htmx.min.js").read_text()[:200]
+    assert re.search(r"htmx 2\.\d+\.\d+", head)
+    assert "0BSD" in head
+
+
+def test_hits_are_those_of_the_api(client: TestClient) -> None:
+    for rest in ("", "&n=25&offset=25", "&sort=year", "&publication_type=Review&to=2010", "&ranking=dense"):
+        hits = client.get(f"/search?q={QUERY}{rest}").json()["hits"]
+        assert shown(page(client, f"/?q={QUERY}{rest}")) == [hit["pmid"] for hit in hits]
+
+
+def test_markup_in_an_article_is_text(client: TestClient) -> None:
+    tree = page(client, f"/?q={QUERY}&pmid={HOSTILE_PMID}")
+    assert text_of(by_id(tree, f"title-{HOSTILE_PMID}")) == HOSTILE
+    assert '<b>Aspirin</b> & "stroke"</p><script>alert(2)</script>' in text_of(
+        by_id(tree, f"hit-{HOSTILE_PMID}")
+    )
+    assert tree.find(".//img") is None
+
+
+@given(st.text(max_size=40).filter(str.strip))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_query_stands_in_the_box_as_it_was_typed(client: TestClient, query: str) -> None:
+    response = client.get("/", params={"q": f"aspirin {query}"})
+    assert response.status_code in (200, 400)
+    given_back = re.search(r'id="q" name="q" type="search" value="([^"]*)"', response.text)
+    assert given_back is not None
+    assert "<" not in given_back[1]
+    if response.text.isprintable() or query.isalnum():
+        assert by_id(tree_of(response.text), "q").get("value") == f"aspirin {query}"
+
+
+def test_words_of_the_query_are_marked(client: TestClient) -> None:
+    tree = page(client, f"/?q={QUERY}&pmid={RETRACTED_PMID}")
+    marks = [text_of(mark) for mark in by_id(tree, f"hit-{RETRACTED_PMID}").iter("mark")]
+    assert {"Aspirin", "stroke"} & set(marks)
+    passage = client.get(f"/search?q={QUERY}&pmid={RETRACTED_PMID}").json()["hits"][0]["passage"]
+    (shown_passage,) = by_id(tree, f"hit-{RETRACTED_PMID}").findall(".//p[@class='passage']")
+    assert text_of(shown_passage) == passage["text"]
+
+
+def test_badges_say_in_words_what_to_know(client: TestClient) -> None:
+    tree = page(client, f"/?q={QUERY}&pmid={RETRACTED_PMID}&pmid={CONCERN_PMID}&pmid={UNTITLED_PMID}")
+    retracted = by_id(tree, f"hit-{RETRACTED_PMID}").find(".//li[@class='badge bad']")
+    assert text_of(retracted) == "retracted"
+    assert retracted.find(".//a").get("href") == "https://pubmed.ncbi.nlm.nih.gov/7777/"
+    assert retracted[0].tag.endswith("svg")
+    concern = by_id(tree, f"hit-{CONCERN_PMID}").find(".//li[@class='badge warn']")
+    assert text_of(concern) == "expression of concern"
+    assert text_of(by_id(tree, f"title-{UNTITLED_PMID}")) == "[Title not available]"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "q=aspirin",
+        "q=aspirin&from=1990&to=2010&sort=year&ranking=dense&n=25",
+        "q=aspirin&publication_type=Review&publication_type=Case+Reports&mesh=Stroke&journal=Imag+Neurol&language=fre",
+        "q=aspirin&author=Dunmore+AB&has_abstract=true&not_retracted=true&pmid=1000&pmid=1008",
+        "q=aspirin&year=..2015",
+        "like=1000&n=50&mesh=Stroke",
+    ],
+)
+def test_the_form_sends_what_the_address_says(client: TestClient, query: str) -> None:
+    sent = submitted(page(client, f"/?{query}"), "search")
+    defaults = {"sort": ["relevance"], "ranking": ["hybrid"], "n": ["10"]}
+    told = {name: [value for value in values if value] for name, values in sent.items()}
+    told = {name: values for name, values in told.items() if values and values != defaults.get(name)}
+    assert {name: sorted(values) for name, values in told.items()} == {
+        name: sorted(values) for name, values in parse_qs(query).items()
+    }
+
+
+def test_each_filter_in_force_can_be_taken_back(client: TestClient) -> None:
+    query = "q=aspirin&from=1990&to=2010&publication_type=Review&mesh=Stroke&not_retracted=true"
+    tree = page(client, f"/?{query}&offset=3&n=3")
+    links = tree.findall(".//ul[@class='chips']/li/a")
+    names = [text_of(link).removeprefix("Remove filter: ").removesuffix("×") for link in links]
+    assert names == ["1990–2010", "Review", "Stroke", "not retracted", "Remove all"]
+    for link, gone in zip(
+        links, [("from", "to"), ("publication_type",), ("mesh",), ("not_retracted",)], strict=False
+    ):
+        rest = parse_qs(urlsplit(link.get("href")).query)
+        assert rest == {name: values for name, values in parse_qs(f"{query}&n=3").items() if name not in gone}
+    assert parse_qs(urlsplit(links[-1].get("href")).query) == {"q": ["aspirin"]}
+
+
+def test_pages_follow_each_other(client: TestClient) -> None:
+    seen, address = [], f"/?q={QUERY}&n=50"
+    while address:
+        tree = page(client, address)
+        assert text_of(by_id(tree, "status")).startswith(f"Hits {len(seen) + 1}–")
+        seen += shown(tree)
+        following = tree.find(".//a[@rel='next']")
+        address = None if following is None else following.get("href")
+    assert len(seen) == len(set(seen)) == 164
+    assert tree.find(".//a[@rel='prev']") is not None
+
+
+def test_a_selection_is_exported_by_the_form_alone(client: TestClient) -> None:
+    tree = page(client, f"/?q={QUERY}&publication_type=Review&offset=10")
+    boxes = [box for box in tree.iter("input") if box.get("form") == "export"]
+    assert [box.get("name") for box in boxes] == ["select"] * 10
+    fields = submitted(tree, "export")
+    assert fields == {"q": [QUERY], "publication_type": ["Review"], "n": ["100"]}
+    chosen = [boxes[2].get("value"), boxes[7].get("value")]
+    response = client.get("/export.txt", params={**fields, "select": chosen})
+    assert set(response.text.split()) == set(chosen)
+    assert (
+        len(client.get("/export.txt", params=fields).text.split())
+        == client.get(f"/search?q={QUERY}&publication_type=Review").json()["n_matching"]
+    )
+
+
+def test_examples_can_be_asked(client: TestClient) -> None:
+    tree = page(client, "/")
+    links = [link.get("href") for link in tree.findall(".//dl//a")]
+    assert [dict(parse_qsl(urlsplit(link).query))["q"] for link in links] == [query for query, _ in EXAMPLES]
+    assert {client.get(link).status_code for link in links} == {200}
+
+
+def test_about_says_what_is_there_and_through_when(client: TestClient, searcher: Searcher) -> None:
+    facts = {
+        text_of(item.find("dt")): text_of(item.find("dd"))
+        for item in page(client, "/about").findall(".//dl[@class='facts']/div")
+    }
+    assert facts["Articles"] == "164"
+    assert facts["Through"] == f"{searcher.version.through[1]} (pubmed26n0001.xml)"
+    assert facts["Retracted"] == "1"
+    rows = page(client, "/about").findall(".//tbody/tr")
+    assert sum(int(row.find("td").text) for row in rows) == 164
+    assert searcher.version.through[1] in text_of(page(client, "/"))
+
+
+def test_the_map_lists_what_it_draws(client: TestClient) -> None:
+    tree = page(client, f"/map?q={QUERY}")
+    places = {place["pmid"]: place for place in client.get(f"/map.json?q={QUERY}").json()["places"]}
+    listed = tree.findall(".//li[@class='place']")
+    assert len(listed) == len(places)
+    for item in listed:
+        place = places[int(item.find("a").get("href").split("/")[3])]
+        assert float(item.get("data-x")) == pytest.approx(place["x"], abs=1e-4)
+        assert int(item.get("data-group")) == place["group"]
+
+
+def test_errors_say_what_is_wrong(client: TestClient) -> None:
+    for path, words in {
+        "/?q=aspirin AND": "column 9",
+        "/?q=aspirin&year=20x0": "year must be like 2020",
+        "/?q=aspirin&n=x": "n: ",
+        "/?q=aspirin&from=2010&to=2000": "end before they begin",
+        "/?like=5": "PMID 5 is not in the index",
+    }.items():
+        tree = tree_of(client.get(path).text)
+        assert words in text_of(tree.find(".//section[@class='failure']"))
+        assert text_of(by_id(tree, "status"))
+    assert by_id(tree_of(client.get("/?q=aspirin AND").text), "q").get("value") == "aspirin AND"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..%2fweb.py",
+        "%2e%2e%2f%2e%2e%2fweb.py",
+        "..\\web.py",
+        "templates/base.html",
+        ".",
+        "%00",
+        "a" * 5000,
+        "pubvec.css%00",
+    ],
+)
+def test_nothing_but_the_static_files_is_served(client: TestClient, name: str) -> None:
+    assert 400 <= client.get(f"/static/{name}").status_code < 500
+
+
+def test_an_answer_has_footnotes_to_its_hits(searcher: Searcher) -> None:
+    first, second = [hit.pmid for hit in searcher.search(QUERY, 10) if not hit.is_retracted][:2]
+    with (
+        chatting(f"<b>Yes</b> [PMID {second}], no [PMID {first}].") as chat,
+        TestClient(make_app(searcher, chat)) as client,
+    ):
+        link = by_id(page(client, f"/?q={QUERY}&offset=20&sort=year&n=5"), "ask")
+        answer = by_id(page(client, f"/?q={QUERY}"), "answer")
+        assert answer.get("hidden") is not None
+        tree = page(client, link.get("href"))
+    assert text_of(tree.find(".//p[@class='words']")) == "<b>Yes</b> 1, no 2."
+    notes = [note.get("href") for note in tree.findall(".//a[@class='footnote']")]
+    assert notes == [f"#hit-{second}", f"#hit-{first}"]
+    assert all(by_id(tree, note[1:]) is not None for note in notes)
+    assert "Not medical advice" in text_of(by_id(tree, "answer"))
+    assert "answer=" not in tree.find(".//a[@rel='next']").get("href")
+
+
+def test_a_failing_chat_model_leaves_the_hits(searcher: Searcher) -> None:
+    with chatting() as chat, TestClient(make_app(searcher, chat)) as client:
+        tree = page(client, f"/?q={QUERY}&answer=true")
+    assert "gave no answer" in text_of(by_id(tree, "answer"))
+    assert len(shown(tree)) == 10
+
+
+def test_without_a_chat_model_no_answer_is_offered(client: TestClient) -> None:
+    assert by_id(page(client, f"/?q={QUERY}&answer=true"), "ask") is None
