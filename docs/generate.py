@@ -111,7 +111,7 @@ def render_search() -> str:
 
 def task_table(is_shown: Any) -> str:
     """All systems that have a figure on the tasks, those of the baseline's error removed, in Markdown."""
-    from pubvec.evaluation.compare import Row, Table, to_markdown
+    from pubvec.evaluation.comparing import Row, Table, to_markdown
 
     whole = tested_table()
     places = [place for place, column in enumerate(whole.columns) if is_shown(column.task)]
@@ -127,14 +127,14 @@ def task_table(is_shown: Any) -> str:
 @cache
 def tested_table() -> Any:
     """All results against the baseline, tested once."""
-    from pubvec.evaluation.compare import compare
+    from pubvec.evaluation.comparing import compare
 
     return compare(RESULTS, with_published=True, baseline=BASELINE)
 
 
 def quality_section() -> str:
     """A table for each task, and the pictures of the same data."""
-    from pubvec.evaluation.compare import LEGEND
+    from pubvec.evaluation.comparing import LEGEND
 
     tasks = dict.fromkeys(column.task for column in tested_table().columns)
     tables = "".join(
@@ -152,7 +152,7 @@ def read(name: str) -> Any:
 
 def run_tables(report: Any) -> str:
     """Stages with their seconds, and the evaluation, of the run in `results/run-small.json`."""
-    from pubvec.evaluation.compare import Cell, Column, Row, Table, to_markdown
+    from pubvec.evaluation.comparing import Cell, Column, Row, Table, to_markdown
 
     stages = report["stages"]
     minutes = sum(stage["seconds"] for stage in stages) / 60

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from pubvec.evaluation.compare import Cell, Column, Row, compare, error_removed
+from pubvec.evaluation.comparing import Cell, Column, Row, compare, error_removed
 from pubvec.evaluation.encoder_record import read_record
 from pubvec.evaluation.results import read_result, result_path
 from pubvec.evaluation.significance import p_value

@@ -135,7 +135,7 @@ def _workers(record: dict[str, Any]) -> str:
 def _plan(results: Path) -> str:
     from pubvec.encoder.models import resolve
     from pubvec.encoder.work import ModelShape
-    from pubvec.scale.plan import Constants, plan
+    from pubvec.scale.planning import Constants, plan
 
     constants = Constants.read(results / "bench-plan.json")
     found = plan(ALL_OF_PUBMED, constants, ModelShape.read(resolve("pubvec-small")))

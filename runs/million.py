@@ -22,7 +22,7 @@ from pubvec.encoder.work import ModelShape
 from pubvec.files import json_ready, write_json
 from pubvec.machine import code_commit, describe_machine
 from pubvec.plan_bench import bench_plan, run_pubvec, size_of
-from pubvec.scale.plan import ARTICLES_PER_FILE, Constants, plan
+from pubvec.scale.planning import ARTICLES_PER_FILE, Constants, plan
 
 STAGES = ("parse", "encode", "index", "search")
 QUERIES = (

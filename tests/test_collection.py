@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from makers import make_article, make_deletion, write_xml
 from pubvec.collection import Collection
-from pubvec.corpus.parse import parse
+from pubvec.corpus.parsing import parse
 from pubvec.engine import LocalEngine
 
 KEYS = st.tuples(st.integers(1, 6), st.integers(1, 3))

@@ -58,7 +58,7 @@ ARROWS: dict[str, set[str]] = {
     | {"encoder", "presets", "pipeline", "publishing", "follow", "search_bench", "plan_bench"}
     | ROOMS,
     "__main__": {"cli"},
-    "__init__": {"version", "encoder"},
+    "__init__": set(),
 }
 CONTENDERS = "evaluation/contenders.py"
 """Runs other libraries beside ours, each in a process of its own."""

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pubvec.files import OutputFolder
 from pubvec.records import Pair
 from pubvec.tables import table_of
-from pubvec.training.scores import SCHEMA
+from pubvec.training.scoring import SCHEMA
 
 TOPICS = [
     "aspirin",

@@ -1,21 +1,9 @@
-"""Small sentence-embedding models for biomedical literature, and a PubMed search on an ordinary CPU."""
+"""Small sentence-embedding models for biomedical literature, and a PubMed search on an ordinary CPU.
 
-from __future__ import annotations
+`load` opens a model, `Searcher` an index. Every verb of the command line is a function of the same name. Names are
+imported on first use, so that `import pubvec` stays light.
+"""
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from pubvec.version import __version__
-
-if TYPE_CHECKING:
-    from pubvec.encoder import load
-
-__all__ = ["__version__", "load"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import the encoder on first use, so that `import pubvec` stays light."""
-    if name == "load":
-        from pubvec.encoder import load
-
-        return load
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,17 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pubvec.corpus.config import ParseConfig
-from pubvec.corpus.parse import parse
+from pubvec.corpus import ParseConfig, parse
 from pubvec.engine import Engine
 from pubvec.errors import CompleteError
 from pubvec.files import fingerprint, read_manifest, remove
 
 if TYPE_CHECKING:
-    from pubvec.retrieval.versions import Version
+    from pubvec.retrieval import Version
 
 
-def follow(
+def update(
     index: Path | str,
     files: Sequence[str],
     *,
@@ -35,13 +34,13 @@ def follow(
         InputError: a file is damaged, or does not follow those in the index; nothing is applied then.
         OutputError: another process writes the index.
     """
-    from pubvec.retrieval.update import update
+    from pubvec.retrieval import update as apply
 
     read_manifest(index, made_by="index")
     together = "".join(fingerprint(file) for file in files)
     articles = Path(index) / f"incoming-{hashlib.sha256(together.encode()).hexdigest()[:16]}"
     with suppress(CompleteError):  # a killed run had parsed them
         parse(files, articles, config, engine=engine)
-    version = update(index, articles, is_baseline=is_baseline, allow_gaps=allow_gaps, engine=engine)
+    version = apply(index, articles, is_baseline=is_baseline, allow_gaps=allow_gaps, engine=engine)
     remove(articles)
     return version

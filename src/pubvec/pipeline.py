@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pubvec.encoder import Encoder
 from pubvec.engine import Engine
 from pubvec.errors import CompleteError, ConfigError, PubvecError
-from pubvec.evaluation.compare import Table
+from pubvec.evaluation import Table
 from pubvec.files import json_ready, package_versions, write_json
 from pubvec.machine import code_commit, describe_machine
 from pubvec.presets import PRESETS, Preset
@@ -121,8 +121,8 @@ class _Job:
         self._on_stage = on_stage
 
     def make_pairs(self, files: Sequence[str]) -> None:
-        from pubvec.corpus.parse import parse
-        from pubvec.mining.build import build_pairs
+        from pubvec.corpus import parse
+        from pubvec.mining import build_pairs
 
         if not files:
             files = [str(self._download())]
@@ -134,7 +134,7 @@ class _Job:
         )
 
     def _download(self) -> Path:
-        from pubvec.corpus.download import download
+        from pubvec.corpus import download
 
         kept = sorted((self.folder / "pubmed").glob("*.xml.gz"))
         if kept:
@@ -143,10 +143,7 @@ class _Job:
         return self._download()
 
     def train(self) -> None:
-        from pubvec.training.align import align
-        from pubvec.training.contrast import contrast
-        from pubvec.training.reranker import reranker
-        from pubvec.training.scores import scores
+        from pubvec.training import align, contrast, reranker, scores
 
         folder, pairs, preset, student = self.folder, self.folder / "pairs", self.preset, self.student
         aligned, cross_encoder, scored = (folder / name for name in ("aligned", "reranker", "scores"))
@@ -181,7 +178,7 @@ class _Job:
 
     def evaluate(self) -> None:
         from pubvec.encoder import load
-        from pubvec.evaluation.evaluate import evaluate
+        from pubvec.evaluation import evaluate
 
         def measure() -> None:
             window = self.preset.evaluate.max_seq_length
@@ -199,7 +196,7 @@ class _Job:
         self._stage("evaluate", measure)
 
     def index(self) -> None:
-        from pubvec.retrieval.index import index
+        from pubvec.retrieval import index
 
         folder = self.folder
         self._stage(
@@ -213,8 +210,8 @@ class _Job:
         )
 
     def report(self) -> RunReport:
-        from pubvec.evaluation.compare import compare
-        from pubvec.retrieval.query import Searcher
+        from pubvec.evaluation import compare
+        from pubvec.retrieval import Searcher
 
         searcher = Searcher(self.folder / "index")
         table = compare(self.folder / "results")

@@ -17,18 +17,16 @@ import pyarrow.parquet as pq
 
 from pubvec.collection import DELETED, Collection
 from pubvec.cores import count_cores
-from pubvec.corpus.parse import parse
-from pubvec.encoder import load, resolve
-from pubvec.encoder.text_encoder import TextEncoder
-from pubvec.encoder.work import ModelShape
+from pubvec.corpus import parse
+from pubvec.encoder import ModelShape, TextEncoder, load, resolve
 from pubvec.engine import LocalEngine
 from pubvec.errors import ConfigError, InputError, OutputError
-from pubvec.evaluation.speed import Sample, run_once
+from pubvec.evaluation import Sample, run_once
 from pubvec.files import OutputFolder, json_ready, package_versions, read_manifest, write_json
 from pubvec.machine import code_commit, describe_machine
 from pubvec.progress import report
 from pubvec.records import article_text
-from pubvec.scale.plan import Constants
+from pubvec.scale import Constants
 
 NAME = "bench-plan.json"
 SIZES = (200, 4000)

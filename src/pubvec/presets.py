@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pubvec.evaluation.config import EvaluateConfig
-from pubvec.mining.config import PairsConfig
-from pubvec.retrieval.config import IndexConfig
-from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
+from pubvec.evaluation import EvaluateConfig
+from pubvec.mining import PairsConfig
+from pubvec.retrieval import IndexConfig
+from pubvec.training import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from makers import make_article, make_articles_xml, make_deletion, make_document, write_xml
 from pubvec.collection import Collection
 from pubvec.corpus.config import ParseConfig
-from pubvec.corpus.parse import parse
+from pubvec.corpus.parsing import parse
 from pubvec.engine import LocalEngine
 from pubvec.errors import ConfigError, InputError
 

@@ -17,7 +17,7 @@ import pytest
 
 from pubvec.cli import run
 from pubvec.corpus.config import DownloadConfig
-from pubvec.corpus.download import check, download
+from pubvec.corpus.downloading import check_download, download
 from pubvec.errors import ConfigError, InputError
 
 NAME = "pubmed26n0001.xml.gz"
@@ -274,7 +274,7 @@ def test_what_has_come_is_kept_for_the_next_call(server: Server, tmp_path: Path)
 def check_lines(folder: Path) -> list[str]:
     """What `check` says, nothing where there is no whole file yet."""
     try:
-        return check(folder)
+        return check_download(folder)
     except InputError:
         return []
 
@@ -332,9 +332,9 @@ def test_ranges_updates_and_gaps(server: Server, tmp_path: Path) -> None:
         download(tmp_path, first=8, config=updates)
     assert len(names_in(tmp_path)) == 4
     download(tmp_path, last=5, config=updates)
-    assert check(tmp_path) == []
+    assert check_download(tmp_path) == []
     download(tmp_path, first=7, allow_gaps=True, config=updates)
-    assert check(tmp_path) == ["a gap: pubmed26n0005.xml.gz is followed by pubmed26n0007.xml.gz"]
+    assert check_download(tmp_path) == ["a gap: pubmed26n0005.xml.gz is followed by pubmed26n0007.xml.gz"]
 
 
 def test_check_names_every_fault(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -359,7 +359,7 @@ def test_check_names_every_fault(server: Server, tmp_path: Path, capsys: pytest.
         "pubmed26n0005.xml.gz.12345678.part",
     ]
     with pytest.raises(InputError, match="none of NLM's files"):
-        check(tmp_path / "nothing")
+        check_download(tmp_path / "nothing")
 
 
 def test_no_server_and_wrong_requests(tmp_path: Path) -> None:

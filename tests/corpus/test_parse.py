@@ -14,7 +14,7 @@ import pytest
 
 from makers import make_article, make_articles_xml, make_deletion, make_document, write_xml
 from pubvec.collection import Collection
-from pubvec.corpus.parse import order_files, parse
+from pubvec.corpus.parsing import order_files, parse
 from pubvec.engine import LocalEngine
 from pubvec.errors import InputError, OutputError
 from pubvec.progress import listen
@@ -120,7 +120,7 @@ PARSE = """
 import sys
 from pubvec.corpus.config import ParseConfig
 from pubvec.engine import LocalEngine
-from pubvec.corpus.parse import parse
+from pubvec.corpus.parsing import parse
 if __name__ == "__main__":
     parse(sys.argv[3:], sys.argv[1], engine=LocalEngine(int(sys.argv[2])))
 """
@@ -159,7 +159,7 @@ def test_killed_run_resumes_to_the_same_bytes(n_workers: int, tmp_path: Path) ->
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     # Not ru_maxrss, which begins with what the parent process used.
     script = (
-        "import sys\nfrom pubvec.corpus.parse import parse\nparse(sys.argv[1:2], sys.argv[2])\n"
+        "import sys\nfrom pubvec.corpus.parsing import parse\nparse(sys.argv[1:2], sys.argv[2])\n"
         "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     peaks = []

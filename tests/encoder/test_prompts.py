@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from pubvec.conversion.export import export
+from pubvec.conversion.exporting import export
 from pubvec.encoder import load, load_scorer
 from pubvec.encoder.prompts import Prompts, read_prompts
 from pubvec.encoder.scorer import BiEncoderScorer

@@ -14,7 +14,7 @@ from pubvec.conversion import export
 from pubvec.encoder import load, load_scorer
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.evaluating import evaluate
 from tiny_models import TEXTS, make_tiny_bert, make_tiny_cross_encoder, make_tiny_late_interaction
 
 CODE = """

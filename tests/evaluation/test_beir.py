@@ -14,7 +14,7 @@ from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.beir import BeirTask
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.retrieval import evaluate_retrieval
 from pubvec.evaluation.tasks import find_task
 

@@ -10,7 +10,7 @@ from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.classify import evaluate_classification, macro_f1
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.sets import LabeledSet
 from pubvec.evaluation.tasks import find_task
 

@@ -8,9 +8,9 @@ import pytest
 from evaluation_world import WordEncoder
 
 from pubvec.errors import InputError
-from pubvec.evaluation.compare import Column, Table, compare, to_json, to_markdown, to_tsv
+from pubvec.evaluation.comparing import Column, Table, compare, to_json, to_markdown, to_tsv
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.results import read_result
 from pubvec.evaluation.significance import paired_permutation_test
 

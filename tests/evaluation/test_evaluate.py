@@ -8,7 +8,7 @@ from evaluation_world import WordEncoder
 
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.results import read_result
 from pubvec.progress import listen
 from tiny_models import make_tiny_bert

@@ -19,9 +19,9 @@ from pubvec.cli import run
 from pubvec.encoder import load_scorer
 from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.errors import ConfigError, InputError, OutputError
-from pubvec.evaluation.compare import compare
+from pubvec.evaluation.comparing import compare
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.pairs import draw_negatives, evaluate_pairs
 from pubvec.evaluation.results import read_result
 from pubvec.evaluation.retrieval import evaluate_retrieval, rank_blocks, rank_collection, rank_documents

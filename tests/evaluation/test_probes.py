@@ -8,7 +8,7 @@ from evaluation_world import WordEncoder
 
 from pubvec.encoder.scorer import BiEncoderScorer, load_scorer
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.probes import PROBES, evaluate_triples
 from pubvec.evaluation.sets import TripleSet
 from pubvec.evaluation.tasks import find_task

@@ -10,7 +10,7 @@ from evaluation_world import WordEncoder
 from pubvec.cli import run
 from pubvec.errors import InputError
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.pair_scores import PairScores, measure_probabilities
 from pubvec.evaluation.result_plots import plot_results, reliability
 

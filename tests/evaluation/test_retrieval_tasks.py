@@ -10,7 +10,7 @@ from evaluation_world import write_parquet
 
 from makers_records import make_article, make_articles_folder
 from pubvec.errors import InputError
-from pubvec.evaluation.evaluate import read_jobs
+from pubvec.evaluation.evaluating import read_jobs
 from pubvec.evaluation.retrieval_tasks import AmongArticlesTask
 from pubvec.evaluation.tasks import find_task
 
@@ -86,14 +86,14 @@ def test_titles_find_their_abstracts_among_those_of_other_articles(task, data: P
 
 def test_articles_parsed_again_are_the_same_data(task, data: Path, monkeypatch) -> None:
     """A manifest says when a folder was made, and by which versions; the texts are what counts."""
-    monkeypatch.setattr("pubvec.evaluation.evaluate.find_task", lambda name: task)
+    monkeypatch.setattr("pubvec.evaluation.evaluating.find_task", lambda name: task)
     (before,) = read_jobs(["any"], data)
     manifest = data / "articles" / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "seconds": 7.5}))
     (after,) = read_jobs(["any"], data)
     assert after.data == before.data
     assert before.data["title_abstract.parquet"] != before.data["articles"]
-    monkeypatch.setattr("pubvec.evaluation.evaluate.find_task", lambda name: replace(task, seed=1))
+    monkeypatch.setattr("pubvec.evaluation.evaluating.find_task", lambda name: replace(task, seed=1))
     (other,) = read_jobs(["any"], data)
     assert other.data["articles"] != before.data["articles"]
 

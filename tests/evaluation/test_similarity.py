@@ -10,7 +10,7 @@ from evaluation_world import write_parquet
 from pubvec.encoder.scorer import BiEncoderScorer, load_scorer
 from pubvec.errors import InputError
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.sets import RatedSet
 from pubvec.evaluation.similarity import evaluate_similarity
 from pubvec.evaluation.tasks import find_task

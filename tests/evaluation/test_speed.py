@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pubvec.errors import ConfigError, InputError, PubvecError
-from pubvec.evaluation.bench import bench
 from pubvec.evaluation.benches import OUTPUT, Bench, bench_parse
+from pubvec.evaluation.benching import bench
 from pubvec.evaluation.speed import run_interleaved
 from pubvec.machine import describe_machine
 from pubvec.progress import listen

@@ -18,21 +18,21 @@ from pubvec.conversion import export
 from pubvec.encoder import load
 from pubvec.encoder.calibration import Calibration
 from pubvec.errors import CompleteError, InputError
-from pubvec.evaluation.calibrate import calibrate
+from pubvec.evaluation.calibrating import calibrate
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import evaluate
+from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.results import read_result
 from pubvec.files import OutputFolder, json_ready, read_manifest
 from pubvec.publishing.card import Card, render
 from pubvec.publishing.config import ReleaseConfig
-from pubvec.publishing.release import release
+from pubvec.publishing.releasing import release
 from pubvec.publishing.usage import usage_of
 from pubvec.records import Pair
 from pubvec.tables import table_of
-from pubvec.training.average import average
+from pubvec.training.averaging import average
 from pubvec.training.config import ContrastConfig, RerankerConfig
-from pubvec.training.contrast import contrast
-from pubvec.training.reranker import reranker
+from pubvec.training.contrastive import contrast
+from pubvec.training.cross_encoder import reranker
 from tiny_models import TEXTS
 
 NAME = "tiny-release"

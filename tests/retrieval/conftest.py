@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from search_world import make_library
 
-from pubvec.retrieval.index import index
+from pubvec.retrieval.indexing import index
 from pubvec.retrieval.query import Searcher
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from pubvec.conversion import export
 from pubvec.retrieval.check import verify
-from pubvec.retrieval.index import compact, index
+from pubvec.retrieval.indexing import compact, index
 from pubvec.retrieval.query import Searcher
-from pubvec.retrieval.update import update
+from pubvec.retrieval.updating import update
 
 QUERIES = ("aspirin in stroke", "sepsis", "memory of patients with malaria")
 _LASTING = ("rename", "replace", "link", "fsync")

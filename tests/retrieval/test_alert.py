@@ -15,7 +15,7 @@ from pubvec.records import Hit
 from pubvec.retrieval.alert import as_rss, find_new
 from pubvec.retrieval.filters import Filters
 from pubvec.retrieval.query import Searcher
-from pubvec.retrieval.update import update
+from pubvec.retrieval.updating import update
 
 NEW = [make_article(pmid, title=f"aspirin in stroke {pmid}", year=2000 + pmid) for pmid in range(1, 6)]
 

@@ -18,7 +18,7 @@ from pubvec.files import RECIPE, read_manifest
 from pubvec.records import Article, article_text
 from pubvec.retrieval.check import info, verify
 from pubvec.retrieval.config import IndexConfig
-from pubvec.retrieval.index import compact, index, writing
+from pubvec.retrieval.indexing import compact, index, writing
 from pubvec.retrieval.query import Searcher
 from pubvec.tables import rows_of
 from tiny_models import make_tiny_bert

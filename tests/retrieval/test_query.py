@@ -21,7 +21,7 @@ from pubvec.retrieval.constraints import And, Constraint, Flag, Not, Or, Phrase,
 from pubvec.retrieval.constraints import Term as TermIs
 from pubvec.retrieval.fields import badges_of, fold
 from pubvec.retrieval.filters import Filters
-from pubvec.retrieval.index import index
+from pubvec.retrieval.indexing import index
 from pubvec.retrieval.mesh import MeshTree
 from pubvec.retrieval.passages import split_sentences
 from pubvec.retrieval.query import Ranked, Searcher, fuse, search

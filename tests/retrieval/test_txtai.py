@@ -61,7 +61,7 @@ def test_nothing_is_encoded_again(library, monkeypatch):
 def test_live_articles_alone(library, tmp_path):
     import shutil
 
-    from pubvec.retrieval.update import update
+    from pubvec.retrieval.updating import update
 
     shutil.copytree(library / "index", tmp_path / "index")
     make_files(tmp_path / "a", [make_random_article(990, 7)], [(991, 1)])

@@ -15,14 +15,14 @@ from makers import make_article as make_xml
 from makers import write_xml
 from makers_records import make_article
 from pubvec.errors import InputError
-from pubvec.follow import follow
+from pubvec.follow import update as follow
 from pubvec.records import Article, Term, article_text
 from pubvec.retrieval.check import info, verify
 from pubvec.retrieval.constraints import AddedAfter, Flag, Not
 from pubvec.retrieval.filters import Filters
-from pubvec.retrieval.index import compact
+from pubvec.retrieval.indexing import compact
 from pubvec.retrieval.query import Searcher
-from pubvec.retrieval.update import update
+from pubvec.retrieval.updating import update
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_new_articles_are_those_that_were_not_there(own, tmp_path):
 
 
 def test_files_must_follow(tiny_model, tmp_path):
-    from pubvec.retrieval.index import index
+    from pubvec.retrieval.indexing import index
 
     def files(*numbers: int, year: int = 26) -> list[str]:
         return [f"pubmed{year}n{number:04}.xml.gz" for number in numbers]

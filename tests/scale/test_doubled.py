@@ -12,7 +12,7 @@ from scale_world import bytes_of
 
 from makers import make_articles_xml
 from pubvec.corpus.config import ParseConfig
-from pubvec.corpus.parse import parse
+from pubvec.corpus.parsing import parse
 from pubvec.corpus.shards import write_shard
 from pubvec.encoder.vectors import encode
 from pubvec.engine import LocalEngine

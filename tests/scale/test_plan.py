@@ -13,7 +13,7 @@ from pubvec.cli import run
 from pubvec.encoder.work import ModelShape
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import json_ready
-from pubvec.scale.plan import INDEX_KINDS, REFERENCE, Constants, plan
+from pubvec.scale.planning import INDEX_KINDS, REFERENCE, Constants, plan
 
 SMALL = ModelShape(n_layers=6, dim=384, inner_dim=1536)
 MACHINE = Constants(

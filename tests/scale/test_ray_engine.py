@@ -11,16 +11,16 @@ import pytest
 from scale_world import bytes_of
 
 from makers import make_articles_xml
-from pubvec.corpus.parse import parse
+from pubvec.corpus.parsing import parse
 from pubvec.encoder import load
 from pubvec.encoder.vectors import encode
 from pubvec.engine import LocalEngine
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.files import read_manifest
-from pubvec.follow import follow
+from pubvec.follow import update as follow
 from pubvec.progress import listen
 from pubvec.retrieval.check import verify
-from pubvec.retrieval.index import index
+from pubvec.retrieval.indexing import index
 from pubvec.retrieval.query import Searcher
 from pubvec.scale.ray_engine import RayEngine
 
@@ -110,10 +110,10 @@ def test_scores_and_vectors_of_a_cluster_are_what_training_reads(
     engine: RayEngine, cross: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("sentence_transformers")
-    from pubvec.training.align import align
+    from pubvec.training.alignment import align
     from pubvec.training.config import AlignConfig, ContrastConfig, ScoresConfig
-    from pubvec.training.contrast import contrast
-    from pubvec.training.scores import scores
+    from pubvec.training.contrastive import contrast
+    from pubvec.training.scoring import scores
     from training_world import make_pairs
 
     pairs = make_pairs(tmp_path / "pairs")

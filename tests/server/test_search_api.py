@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from web_world import CONCERN_PMID, RETRACTED_PMID, chatting, make_app, make_web_index
 
-from pubvec.conversion.export import export
+from pubvec.conversion.exporting import export
 from pubvec.retrieval.citations import write_hits
 from pubvec.retrieval.filters import Filters
 from pubvec.retrieval.query import Searcher

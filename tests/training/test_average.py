@@ -8,7 +8,7 @@ from sentence_transformers import SentenceTransformer
 
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import read_manifest
-from pubvec.training.average import average
+from pubvec.training.averaging import average
 from tiny_models import make_tiny_bert
 
 

@@ -21,8 +21,8 @@ from sentence_transformers.util import maxsim
 from pubvec import progress
 from pubvec.encoder import load_scorer
 from pubvec.errors import ConfigError, InputError
-from pubvec.training.colbert import ColbertLoss, colbert, late_interaction
 from pubvec.training.config import ColbertConfig
+from pubvec.training.late_interaction import ColbertLoss, colbert, late_interaction
 from tiny_models import TEXTS, make_tiny_cross_encoder
 
 SHORT = {

@@ -16,7 +16,7 @@ from pubvec.encoder.bert_hash import BertHashModel
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import read_manifest
 from pubvec.training.config import PretrainConfig
-from pubvec.training.pretrain import MaskedLanguageModel, make_blocks, pretrain
+from pubvec.training.pretraining import MaskedLanguageModel, make_blocks, pretrain
 from pubvec.training.vocabulary import count_tokens, learn_vocabulary, make_tokenizer
 
 TINY = {
@@ -52,7 +52,7 @@ SAME_BYTES = """
 import hashlib, sys
 from pathlib import Path
 from pubvec.training.config import PretrainConfig
-from pubvec.training.pretrain import pretrain
+from pubvec.training.pretraining import pretrain
 pairs, other, output = sys.argv[1:]
 sizes = dict(hidden_size=16, n_layers=1, n_heads=2, intermediate_size=32, vocab_size=200, n_positions=32)
 config = PretrainConfig(n_epochs=2, batch_size=8, max_seq_length=24, precision="fp32", **sizes)
@@ -195,7 +195,7 @@ def test_too_little_text_is_refused(pairs, tiny_model, tmp_path):
 
 def test_every_stage_opens_a_model_of_ours_in_a_new_process():
     """Whichever stage comes first: what one module registers by the way, another must not miss."""
-    modules = ("align", "colbert", "contrast", "reranker")
+    modules = ("alignment", "late_interaction", "contrastive", "cross_encoder")
     code = "from transformers import AutoConfig; import pubvec.training.{}; AutoConfig.for_model('bert_hash')"
     for module in modules:
         subprocess.run([sys.executable, "-c", code.format(module)], check=True)

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 SCRIPT = """
 import sys
 from pubvec import progress
-from pubvec.training.align import align
+from pubvec.training.alignment import align
 from pubvec.training.config import AlignConfig
 checkpoint_s, pairs, student, teacher, output, vectors = sys.argv[1:]
 short = dict(batch_size=4, max_seq_length=32, n_epochs=4, learning_rate=1e-3)
@@ -71,12 +71,12 @@ def test_killed_training_resumes_exactly(pairs, tiny_model, teacher, tmp_path):
 
 EVERY_TRAINER = """
 import sys
-from pubvec.training.align import align
-from pubvec.training.colbert import colbert
+from pubvec.training.alignment import align
+from pubvec.training.late_interaction import colbert
 from pubvec.training.config import AlignConfig, ColbertConfig, ContrastConfig, PretrainConfig, RerankerConfig
-from pubvec.training.contrast import contrast
-from pubvec.training.pretrain import pretrain
-from pubvec.training.reranker import reranker
+from pubvec.training.contrastive import contrast
+from pubvec.training.pretraining import pretrain
+from pubvec.training.cross_encoder import reranker
 pairs, scores, student, teacher, output = sys.argv[1:]
 short = dict(batch_size=8, max_seq_length=32, precision="fp32")
 align(pairs, f"{output}/align", student=student, teacher=teacher, config=AlignConfig(**short))

@@ -15,11 +15,11 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from pubvec.errors import CompleteError, InputError
 from pubvec.evaluation.pair_scores import pearson_of_labels
 from pubvec.files import read_manifest
-from pubvec.training.align import align, reduce, text_id
+from pubvec.training.alignment import align, reduce, text_id
 from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
-from pubvec.training.contrast import contrast, fit_temperature, unexplained_variance
-from pubvec.training.reranker import reranker
-from pubvec.training.scores import scores
+from pubvec.training.contrastive import contrast, fit_temperature, unexplained_variance
+from pubvec.training.cross_encoder import reranker
+from pubvec.training.scoring import scores
 
 SHORT = {"batch_size": 8, "max_seq_length": 32, "saved_max_seq_length": 64}
 

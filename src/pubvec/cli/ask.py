@@ -13,8 +13,7 @@ from pubvec.cli.console import console
 from pubvec.cli.index import IndexFolder
 from pubvec.cli.options import with_config
 from pubvec.cli.search import MeshTreeFile, Model, Reranker, describe_hit, open_searcher
-from pubvec.retrieval.chat import ChatConfig
-from pubvec.retrieval.rag import Answer, AskConfig
+from pubvec.retrieval import Answer, AskConfig, ChatConfig
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def ask(
 
     Example: pubvec ask index/ "does metformin help in diabetes"
     """
-    from pubvec.retrieval.rag import iter_answer
+    from pubvec.retrieval import iter_answer
 
     searcher = open_searcher(index, model, mesh_tree=mesh_tree, reranker=rerank)
     hits = searcher.search(question, 5 * config.n_evidence, with_passages=True)

@@ -9,10 +9,10 @@ import typer
 
 from pubvec.cli.console import console
 from pubvec.cli.options import open_engine, with_config
-from pubvec.corpus.config import DownloadConfig, ParseConfig
+from pubvec.corpus import DownloadConfig, ParseConfig
 from pubvec.engine import EngineConfig
 from pubvec.errors import InputError
-from pubvec.mining.config import PairsConfig
+from pubvec.mining import PairsConfig
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the manifest as JSON on stdout.")]
@@ -45,11 +45,12 @@ def download(
 
     Example: pubvec download pubmed/ --kind updates
     """
+    from pubvec.corpus import check_download
     from pubvec.corpus import download as stage
 
     if check:
         with console().progress():
-            faults = stage.check(folder)
+            faults = check_download(folder)
         for fault in faults:
             print(fault)
         if faults:
@@ -57,7 +58,7 @@ def download(
         console().say(f"{folder}: every file is whole, and none is missing between them")
         return
     with console().progress():
-        done = stage.download(folder, first=first, last=last, allow_gaps=allow_gaps, config=config)
+        done = stage(folder, first=first, last=last, allow_gaps=allow_gaps, config=config)
     for path in done.paths:
         print(path)
     console().say(f"{folder}: {len(done.paths):,} files, {done.n_fetched:,} of them fetched now")
@@ -78,7 +79,7 @@ def parse(
 
     Example: pubvec parse pubmed26n0001.xml.gz pubmed26n0002.xml.gz -o articles/
     """
-    from pubvec.corpus.parse import parse as stage
+    from pubvec.corpus import parse as stage
 
     with console().progress():
         manifest = stage(files, output, config=config, engine=open_engine(engine), force=force)
@@ -106,8 +107,7 @@ def pairs(
 
     Example: pubvec pairs articles/ -o pairs/ --exclude eval/
     """
-    from pubvec.mining.build import build_pairs
-    from pubvec.mining.own import build_own_pairs
+    from pubvec.mining import build_own_pairs, build_pairs
 
     options: dict[str, Any] = {"config": config, "exclude": exclude or [], "force": force}
     with console().progress():

@@ -11,9 +11,9 @@ import typer
 
 from pubvec.cli.console import console
 from pubvec.cli.options import with_config
-from pubvec.encoder.released import DEFAULT_MODEL
+from pubvec.encoder import DEFAULT_MODEL
 from pubvec.errors import ConfigError, InputError
-from pubvec.evaluation.config import EvaluateConfig
+from pubvec.evaluation import EvaluateConfig
 
 Results = Annotated[Path, typer.Option("--output", "-o", help="Folder of results, one JSON file each.")]
 AsTable = Annotated[bool, typer.Option("--tsv", help="Tab-separated, one line a figure.")]
@@ -61,8 +61,8 @@ def evaluate(
 
     Example: pubvec evaluate minilm small/ -t pubmed-qa -t title-abstract -d eval/ -o results/
     """
-    from pubvec.evaluation.evaluate import evaluate as stage
-    from pubvec.evaluation.published import evaluate_published
+    from pubvec.evaluation import evaluate as stage
+    from pubvec.evaluation import evaluate_published
 
     if not models and not all_published:
         raise ConfigError("evaluate needs a model, or --all-published")
@@ -111,7 +111,7 @@ def compare(
     Example: pubvec compare results/ --published --baseline minilm --plots plots/
     """
     if plots is not None:
-        from pubvec.evaluation.result_plots import plot_results
+        from pubvec.evaluation import plot_results
 
         plot_results(results, plots)
     _print_table(results, as_json=as_json, as_tsv=as_tsv, published=published, baseline=baseline)
@@ -148,8 +148,8 @@ def bench(
 
     Example: pubvec bench parse pubmed26n0001.xml.gz -o results/ -n 1
     """
-    from pubvec.evaluation.bench import NAMES
-    from pubvec.evaluation.bench import bench as stage
+    from pubvec.evaluation import NAMES
+    from pubvec.evaluation import bench as stage
     from pubvec.search_bench.bench import bench_search
 
     known = (*NAMES, "search", "plan")
@@ -188,10 +188,9 @@ def plan(
 
     Example: pubvec plan --articles 38e6 --cores 128
     """
-    from pubvec.encoder.models import resolve
-    from pubvec.encoder.work import ModelShape
-    from pubvec.scale.plan import REFERENCE, Constants
-    from pubvec.scale.plan import plan as work_out
+    from pubvec.encoder import ModelShape, resolve
+    from pubvec.scale import REFERENCE, Constants
+    from pubvec.scale import plan as work_out
 
     try:
         n_articles = int(float(articles))
@@ -209,8 +208,8 @@ def plan(
 def _print_table(
     results: Path, *, as_json: bool, as_tsv: bool, published: bool, baseline: str | None = None
 ) -> None:
-    from pubvec.evaluation.compare import compare as collect
-    from pubvec.evaluation.compare import to_json, to_markdown, to_tsv
+    from pubvec.evaluation import compare as collect
+    from pubvec.evaluation import to_json, to_markdown, to_tsv
 
     if as_json and as_tsv:
         raise ConfigError("--json and --tsv exclude each other")

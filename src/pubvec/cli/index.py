@@ -11,10 +11,10 @@ import typer
 from pubvec.cli.console import console
 from pubvec.cli.corpus import AsJson, Force
 from pubvec.cli.options import open_engine, with_config
-from pubvec.corpus.config import ParseConfig
-from pubvec.encoder.released import DEFAULT_MODEL
+from pubvec.corpus import ParseConfig
+from pubvec.encoder import DEFAULT_MODEL
 from pubvec.engine import EngineConfig
-from pubvec.retrieval.config import IndexConfig
+from pubvec.retrieval import IndexConfig
 
 IndexFolder = Annotated[Path, typer.Argument(help="Folder made by index.")]
 
@@ -47,7 +47,7 @@ def index(
 
     Example: pubvec index articles/ -m small/ -o index/
     """
-    from pubvec.retrieval.index import index as stage
+    from pubvec.retrieval import index as stage
 
     with console().progress():
         manifest = stage(
@@ -78,10 +78,10 @@ def update(
 
     Example: pubvec update index/ pubmed26n0003.xml.gz
     """
-    from pubvec.follow import follow
+    from pubvec.follow import update
 
     with console().progress():
-        version = follow(
+        version = update(
             index,
             files,
             config=config,
@@ -97,7 +97,7 @@ def info(index: IndexFolder, as_json: AsJson = False) -> None:
 
     Example: pubvec info index/
     """
-    from pubvec.retrieval.check import info as read_info
+    from pubvec.retrieval import info as read_info
 
     found = read_info(index)
     if as_json:
@@ -119,7 +119,7 @@ def verify(index: IndexFolder) -> None:
 
     Example: pubvec verify index/
     """
-    from pubvec.retrieval.check import verify as check
+    from pubvec.retrieval import verify as check
 
     n_versions = check(index)
     console().say(f"{index}: {n_versions} {'version is' if n_versions == 1 else 'versions are'} whole")
@@ -134,7 +134,7 @@ def compact(
 
     Example: pubvec compact index/ --keep 2
     """
-    from pubvec.retrieval.index import compact as stage
+    from pubvec.retrieval import compact as stage
 
     with console().progress():
         version = stage(index, keep=keep)

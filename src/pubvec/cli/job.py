@@ -63,7 +63,7 @@ def run(
 
 def describe(report: RunReport) -> str:
     """The report as Markdown."""
-    from pubvec.evaluation.compare import to_markdown
+    from pubvec.evaluation import to_markdown
 
     seconds = sum(stage.seconds for stage in report.stages)
     sizes = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in report.model_bytes.items())

@@ -11,14 +11,13 @@ import typer
 from pubvec.cli.console import console
 from pubvec.cli.corpus import AsJson, Force
 from pubvec.cli.options import open_engine, with_config
-from pubvec.conversion.config import ExportConfig, ExportReport
-from pubvec.encoder.config import EncodeConfig
-from pubvec.encoder.released import DEFAULT_MODEL
+from pubvec.conversion import ExportConfig, ExportReport
+from pubvec.encoder import DEFAULT_MODEL, EncodeConfig
 from pubvec.engine import EngineConfig
 from pubvec.errors import ConfigError
-from pubvec.evaluation.config import CalibrateConfig
+from pubvec.evaluation import CalibrateConfig
 from pubvec.files import json_ready
-from pubvec.publishing.config import ReleaseConfig
+from pubvec.publishing import ReleaseConfig
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,8 +35,7 @@ def models(
 
     Example: pubvec models
     """
-    from pubvec.encoder.models import PACKAGED, cache_folder, resolve
-    from pubvec.encoder.released import RELEASED, find_released
+    from pubvec.encoder import PACKAGED, RELEASED, cache_folder, find_released, resolve
 
     for name in fetch or []:
         if name not in (*RELEASED, *PACKAGED):
@@ -107,7 +105,7 @@ def calibrate(
 
     Example: pubvec calibrate small/ --pairs pairs/
     """
-    from pubvec.evaluation.calibrate import calibrate as stage
+    from pubvec.evaluation import calibrate as stage
 
     with console().progress():
         report = stage(model, pairs, config, force=force)
@@ -139,7 +137,7 @@ def release(
 
     Example: pubvec release small/ -o models/small --name small --stage pairs/ --stage scores/
     """
-    from pubvec.publishing.release import release as make
+    from pubvec.publishing import release as make
 
     manifest = make(model, output, config, results=results, stages=stages or [], force=force)
     console().say_done(f"{output}", manifest, as_json=as_json)
@@ -168,7 +166,7 @@ def encode(
 
     Example: pubvec encode articles/ -m small/ -o vectors/
     """
-    from pubvec.encoder.vectors import encode as stage
+    from pubvec.encoder import encode as stage
 
     with console().progress():
         manifest = stage(source, model, output, config=config, engine=open_engine(engine), force=force)

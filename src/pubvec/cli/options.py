@@ -50,7 +50,7 @@ def with_config(config: type, argument: str = "config") -> Callable[[Verb], Verb
 def open_engine(config: EngineConfig) -> Engine | None:
     """What the options of `EngineConfig` ask for; None: the stage's own choice."""
     if config.engine == "ray":
-        from pubvec.scale.ray_engine import RayEngine
+        from pubvec.scale import RayEngine
 
         return RayEngine(config.address, config.n_workers, config.n_threads, config.n_gpus)
     if config.n_workers is None and config.n_threads is None:

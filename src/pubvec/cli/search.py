@@ -16,10 +16,10 @@ from pubvec.cli.options import with_config
 from pubvec.errors import ConfigError
 from pubvec.files import atomic_path
 from pubvec.records import Hit
-from pubvec.retrieval.filters import Filters
+from pubvec.retrieval import Filters
 
 if TYPE_CHECKING:
-    from pubvec.retrieval.query import Searcher
+    from pubvec.retrieval import Searcher
 
 TEXT = "text"
 Number = Annotated[
@@ -118,7 +118,7 @@ def alert(
 
     Example: pubvec alert index/ "aspirin AND stroke" --since 1 --format rss
     """
-    from pubvec.retrieval.alert import as_rss, find_new
+    from pubvec.retrieval import as_rss, find_new
 
     searcher = open_searcher(index, model, mesh_tree=mesh_tree)
     hits = find_new(
@@ -147,8 +147,7 @@ def open_searcher(
     reranker: str | None = None,
 ) -> Searcher:
     """An index open for the verbs that search it."""
-    from pubvec.retrieval.mesh import MeshTree
-    from pubvec.retrieval.query import Searcher
+    from pubvec.retrieval import MeshTree, Searcher
 
     mesh = None if mesh_tree is None else MeshTree.read(mesh_tree)
     return Searcher(index, model, as_of=as_of, mesh=mesh, reranker=reranker)
@@ -167,7 +166,7 @@ def opened(output: Path | None) -> Iterator[TextIO]:
 def write(hits: Sequence[Hit], form: str, file: TextIO) -> None:
     """Write `hits` for reading, or in one of the forms of `citations`."""
     if form != TEXT:
-        from pubvec.retrieval.citations import write_hits
+        from pubvec.retrieval import write_hits
 
         write_hits(hits, file, form)
         return

@@ -12,13 +12,13 @@ from pubvec.cli.console import console
 from pubvec.cli.index import IndexFolder
 from pubvec.cli.options import with_config
 from pubvec.cli.search import Model
-from pubvec.encoder.released import DEFAULT_MODEL
+from pubvec.encoder import DEFAULT_MODEL
 from pubvec.errors import ConfigError, require
-from pubvec.retrieval.chat import ChatConfig
-from pubvec.server.limits import LimitsConfig
+from pubvec.retrieval import ChatConfig
+from pubvec.server import LimitsConfig
 
 if TYPE_CHECKING:
-    from pubvec.server.app import Door
+    from pubvec.server import Door
 
 Host = Annotated[str, typer.Option(help="Address to listen on; one that others reach needs $PUBVEC_API_KEY.")]
 Port = Annotated[int, typer.Option("--port", "-p", min=0, max=65535)]
@@ -57,7 +57,7 @@ def serve(
     Example: pubvec serve index/ --port 8000
     """
     door = _open_door(host, port, cors_origin)
-    from pubvec.server.app import serve as run
+    from pubvec.server import serve as run
 
     what = "embeddings" if index is None else str(index)
     console().say(f"http://{host}:{port}/ serves {what}; interrupt to stop")
@@ -79,7 +79,7 @@ def embed_server(
     Example: pubvec embed-server --port 8000
     """
     door = _open_door(host, port, cors_origin)
-    from pubvec.server.app import serve as run
+    from pubvec.server import serve as run
 
     console().say(f"http://{host}:{port}/v1 serves embeddings of {model}; interrupt to stop")
     run(model=model, reranker=reranker, limits=limits, door=door)
@@ -103,7 +103,7 @@ def mcp(
         raise ConfigError(f"transport is stdio or http, not {transport!r}")
     door = _open_door(host, port, [])
     require("mcp", extra="serve")
-    from pubvec.server.mcp import serve_http, serve_stdio
+    from pubvec.server import serve_http, serve_stdio
 
     if transport == "stdio":
         serve_stdio(index, model)
@@ -114,6 +114,6 @@ def mcp(
 
 def _open_door(host: str, port: int, origins: list[str]) -> Door:
     require("fastapi", extra="serve")
-    from pubvec.server.app import KEY_VARIABLE, Door
+    from pubvec.server import KEY_VARIABLE, Door
 
     return Door(host, port, os.environ.get(KEY_VARIABLE), tuple(origins))

@@ -12,7 +12,7 @@ from pubvec.cli.corpus import AsJson, Force
 from pubvec.cli.options import open_engine, with_config
 from pubvec.engine import EngineConfig
 from pubvec.errors import require
-from pubvec.training.config import (
+from pubvec.training import (
     AlignConfig,
     ColbertConfig,
     ContrastConfig,
@@ -66,7 +66,7 @@ def pretrain(
     Example: pubvec train pretrain pairs/ -o language-model/
     """
     _require_extra()
-    from pubvec.training.pretrain import pretrain as stage
+    from pubvec.training import pretrain as stage
 
     with console().progress():
         manifest = stage(
@@ -98,7 +98,7 @@ def align(
     Example: pubvec train align pairs/ -t mpnet -s minilm -o aligned/
     """
     _require_extra()
-    from pubvec.training.align import align as stage
+    from pubvec.training import align as stage
 
     with console().progress():
         manifest = stage(
@@ -131,7 +131,7 @@ def reranker(
     Example: pubvec train reranker pairs/ -b minilm -o reranker/
     """
     _require_extra()
-    from pubvec.training.reranker import reranker as stage
+    from pubvec.training import reranker as stage
 
     with console().progress():
         manifest = stage(pairs, output, base=base, config=config, force=force)
@@ -155,7 +155,7 @@ def scores(
     Example: pubvec train scores pairs/ -r reranker/ -o scores/
     """
     _require_extra()
-    from pubvec.training.scores import scores as stage
+    from pubvec.training import scores as stage
 
     with console().progress():
         manifest = stage(
@@ -181,7 +181,7 @@ def contrast(
     Example: pubvec train contrast scores/ -s aligned/ -o small/
     """
     _require_extra()
-    from pubvec.training.contrast import contrast as stage
+    from pubvec.training import contrast as stage
 
     with console().progress():
         manifest = stage(sources, output, student=student, config=config, force=force)
@@ -203,7 +203,7 @@ def colbert(
     Example: pubvec train colbert scores/ -s small/ -o colbert/
     """
     _require_extra()
-    from pubvec.training.colbert import colbert as stage
+    from pubvec.training import colbert as stage
 
     with console().progress():
         manifest = stage(source, output, student=student, config=config, force=force)
@@ -224,7 +224,7 @@ def average(
     Example: pubvec train average small/ minilm --share 0.7 --share 0.3 -o averaged/
     """
     _require_extra()
-    from pubvec.training.average import average as stage
+    from pubvec.training import average as stage
 
     with console().progress():
         manifest = stage(models, output, shares=share, force=force)

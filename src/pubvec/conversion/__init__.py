@@ -1,9 +1,5 @@
 """A trained model → ONNX graphs, fp32 and int8."""
 
-from __future__ import annotations
+import lazy_loader
 
-from pubvec.conversion.config import ExportConfig, ExportReport, Parity
-from pubvec.conversion.export import export
-from pubvec.conversion.parity import ParityError
-
-__all__ = ["ExportConfig", "ExportReport", "Parity", "ParityError", "export"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,8 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pubvec.conversion.weights import EncoderWeights, Layer, Linear, Norm
-from pubvec.encoder.base import ModelSettings
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder import FloatArray, ModelSettings
 from pubvec.version import __version__
 
 OUTPUTS = ("last_hidden_state", "sentence_embedding")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pubvec.conversion.config import ExportConfig, Parity
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder import FloatArray
 from pubvec.errors import PubvecError
 
 _SENTENCES = (

@@ -21,8 +21,7 @@ from onnx import TensorProto, helper
 
 from pubvec.conversion.graph import Activation, EncoderGraph
 from pubvec.conversion.weights import EncoderWeights, Linear, Norm
-from pubvec.encoder.base import ModelSettings
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder import FloatArray, ModelSettings
 
 Int8Array = npt.NDArray[np.int8]
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder import FloatArray
 from pubvec.errors import InputError, require
 
 _BERT = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pubvec.encoder.scorer import BiEncoderScorer
+from pubvec.encoder import BiEncoderScorer
 from pubvec.errors import InputError, require
 from pubvec.evaluation.datafiles import read_columns, text_column
 from pubvec.evaluation.measures import FloatArray, IntArray, draw_resamples, interval_of

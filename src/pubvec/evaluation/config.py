@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pubvec.encoder.muvera import MuveraConfig
+from pubvec.encoder import MuveraConfig
 from pubvec.errors import ConfigError
 
 

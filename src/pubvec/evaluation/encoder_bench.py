@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pubvec.encoder.forms import scale_to_unit
-from pubvec.encoder.models import resolve
+from pubvec.encoder import resolve, scale_to_unit
 from pubvec.errors import ConfigError, PubvecError
 from pubvec.evaluation.bench_texts import draw_texts
 from pubvec.evaluation.contenders import CONTENDERS, PREPARATIONS

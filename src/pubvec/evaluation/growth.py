@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pubvec.encoder.base import load
-from pubvec.encoder.models import resolve
+from pubvec.encoder import load, resolve
 from pubvec.errors import InputError
 from pubvec.evaluation.bench_texts import draw_texts
 from pubvec.files import json_ready, package_versions, write_json

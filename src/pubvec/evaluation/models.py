@@ -10,10 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pubvec.encoder.base import Encoder
-from pubvec.encoder.kinds import Kind, kind_of
-from pubvec.encoder.models import name_of, resolve
-from pubvec.encoder.scorer import BiEncoderScorer, Scorer, load_scorer
+from pubvec.encoder import BiEncoderScorer, Encoder, Kind, Scorer, kind_of, load_scorer, name_of, resolve
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.systems import find_system

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pubvec.encoder.base import Encoder
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder import Encoder, FloatArray
 from pubvec.errors import require
 
 

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from pubvec.encoder.scorer import BiEncoderScorer, LateInteraction, Scorer
-from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder import BiEncoderScorer, LateInteraction, Scorer, TextEncoder
 from pubvec.errors import ConfigError
 from pubvec.evaluation.measures import FloatArray, IntArray, Measure
 from pubvec.evaluation.pair_scores import (

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pubvec.encoder.base import load
-from pubvec.encoder.work import ModelShape
+from pubvec.encoder import ModelShape, load
 
 _PRODUCTS = ((2048, 2048, 2048), (4096, 384, 1536), (4096, 1536, 384))
 """(m, k, n): square, and the shapes of the model."""

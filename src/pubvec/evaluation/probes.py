@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pubvec.encoder.scorer import Scorer
+from pubvec.encoder import Scorer
 from pubvec.evaluation.measures import draw_resamples, interval_of
 from pubvec.evaluation.results import Figure, Outcome
 from pubvec.evaluation.retrieval import score_pairs

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pubvec.encoder.models import resolve
+from pubvec.encoder import resolve
 from pubvec.errors import InputError, MissingExtraError
 from pubvec.evaluation.config import EvaluateConfig
-from pubvec.evaluation.evaluate import check_possible, check_trusted, evaluate_jobs, read_jobs
+from pubvec.evaluation.evaluating import check_possible, check_trusted, evaluate_jobs, read_jobs
 from pubvec.evaluation.models import ModelSource, name_models
 from pubvec.evaluation.results import Result
 from pubvec.evaluation.systems import SYSTEMS, System, short_name_of

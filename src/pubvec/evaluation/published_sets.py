@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pubvec.encoder.models import cache_folder
+from pubvec.encoder import cache_folder
 from pubvec.errors import InputError, require
 from pubvec.files import atomic_path
 

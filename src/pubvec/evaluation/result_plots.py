@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pubvec.encoder.calibration import Calibration
-from pubvec.evaluation.compare import read_results
+from pubvec.encoder import Calibration
+from pubvec.evaluation.comparing import read_results
 from pubvec.evaluation.measures import FloatArray
 from pubvec.evaluation.pair_scores import PairScores
 from pubvec.evaluation.plots import open_pyplot, save

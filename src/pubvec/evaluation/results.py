@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pubvec.encoder.kinds import Kind
+from pubvec.encoder import Kind
 from pubvec.errors import InputError
 from pubvec.files import json_ready, write_json
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pubvec.encoder.scorer import BiEncoderScorer, LateInteraction, Scorer, TextPairs
+from pubvec.encoder import BiEncoderScorer, LateInteraction, Scorer, TextPairs
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.measures import FloatArray, IntArray, Run, draw_resamples, interval_of, measure_run
 from pubvec.evaluation.results import Figure, Outcome

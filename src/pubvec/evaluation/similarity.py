@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pubvec.encoder.scorer import Scorer
+from pubvec.encoder import Scorer
 from pubvec.errors import InputError
 from pubvec.evaluation.datafiles import number_column, read_columns, text_column
 from pubvec.evaluation.measures import FloatArray, draw_resamples, interval_of, pearson, spearman

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pubvec.encoder.kinds import Kind
+from pubvec.encoder import Kind
 
 _CARDS = "table on the NeuML biomedbert model cards, Hugging Face hub"
 _RERANKER_CARD = "table on the NeuML/biomedbert-base-reranker model card, Hugging Face hub, in a stored copy"

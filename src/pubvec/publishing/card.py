@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from pubvec.encoder.kinds import Kind
-from pubvec.encoder.released import HUB_OWNER
-from pubvec.evaluation.measures import LOWER_IS_BETTER
-from pubvec.evaluation.results import Figure, Result
+from pubvec.encoder import HUB_OWNER, Kind
+from pubvec.evaluation import LOWER_IS_BETTER, Figure, Result
 from pubvec.publishing.usage import usage_of
 
 _PIPELINE: Mapping[Kind, str] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pubvec.encoder.kinds import Kind
+from pubvec.encoder import Kind
 
 _TEXTS = """\
 texts = ["Metformin lowers blood glucose.", "A drug against type 2 diabetes.", "The fossils of Messel."]"""

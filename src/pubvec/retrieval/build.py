@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pubvec.encoder.config import EncodeConfig
-from pubvec.encoder.sources import Shard
-from pubvec.encoder.text_encoder import TextEncoder
-from pubvec.encoder.vectors import encode_to_folder, read_vectors
+from pubvec.encoder import EncodeConfig, Shard, TextEncoder, encode_to_folder, read_vectors
 from pubvec.engine import Engine
 from pubvec.files import OutputFolder, atomic_path, read_manifest, remove
 from pubvec.progress import report

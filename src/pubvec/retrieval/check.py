@@ -10,7 +10,7 @@ import numpy as np
 
 from pubvec.errors import InputError
 from pubvec.files import fingerprint, read_manifest
-from pubvec.retrieval.index import open_version
+from pubvec.retrieval.indexing import open_version
 from pubvec.retrieval.lexical import Lexical
 from pubvec.retrieval.versions import Version, find_version, list_versions
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder import FloatArray
 from pubvec.errors import InputError, OutputError, require
 from pubvec.files import atomic_path
 

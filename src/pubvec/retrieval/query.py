@@ -8,8 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from pubvec.encoder.forms import FloatArray
-from pubvec.encoder.scorer import Scorer, load_scorer
+from pubvec.encoder import FloatArray, Scorer, load_scorer
 from pubvec.errors import ConfigError, InputError
 from pubvec.records import Hit, article_text
 from pubvec.retrieval.constraints import Constraint, Pmids, Term, iter_parts
@@ -17,7 +16,7 @@ from pubvec.retrieval.dense import IntArray
 from pubvec.retrieval.fields import badges_of
 from pubvec.retrieval.filters import Filters, all_of
 from pubvec.retrieval.grammar import parse_query
-from pubvec.retrieval.index import open_encoder, open_version
+from pubvec.retrieval.indexing import open_encoder, open_version
 from pubvec.retrieval.lexical import Entry
 from pubvec.retrieval.mesh import MeshTree
 from pubvec.retrieval.passages import find_passages

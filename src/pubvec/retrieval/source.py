@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pubvec.collection import DELETED, Collection, last_file
-from pubvec.encoder.sources import Shard, cut, cut_articles
+from pubvec.encoder import Shard, cut, cut_articles
 from pubvec.files import read_manifest
 from pubvec.records import Article, article_text
 from pubvec.retrieval.dense import KEY, BoolArray, IntArray, KeyArray

@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder import FloatArray
 from pubvec.errors import ConfigError
 from pubvec.files import json_ready, package_versions, write_json
 from pubvec.machine import code_commit, describe_machine
 from pubvec.progress import report
-from pubvec.retrieval.constraints import And, Constraint, Not, Word, Years
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval import And, Constraint, Not, Searcher, Word, Years
 from pubvec.search_bench.grow import grow
 
 NAME = "bench-search.json"

@@ -11,15 +11,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pubvec.encoder.config import EncodeConfig
+from pubvec.encoder import EncodeConfig
 from pubvec.files import RECIPE, OutputFolder
 from pubvec.records import Article
-from pubvec.retrieval.build import Plan, write_version
-from pubvec.retrieval.dense import IntArray, KeyArray
-from pubvec.retrieval.lexical import Lexical
-from pubvec.retrieval.query import Searcher
-from pubvec.retrieval.source import Rows
-from pubvec.retrieval.versions import find_version, folder_of, summary_of
+from pubvec.retrieval import (
+    IntArray,
+    KeyArray,
+    Lexical,
+    Plan,
+    Rows,
+    Searcher,
+    find_version,
+    folder_of,
+    summary_of,
+    write_version,
+)
 
 _NOISE = 0.02
 """Added to each dimension of a vector, before it has unit length again."""

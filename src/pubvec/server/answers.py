@@ -8,9 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pubvec.records import Hit
-from pubvec.retrieval.fields import badges_of
-from pubvec.retrieval.lexical import Entry
-from pubvec.retrieval.rag import Answer
+from pubvec.retrieval import Answer, Entry, badges_of
 from pubvec.server.asking import Failure, Piece, describe
 from pubvec.server.field_map import FieldMap
 from pubvec.server.finding import Facets, Found, name_author

@@ -17,10 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
-from pubvec.encoder.base import load
-from pubvec.encoder.released import DEFAULT_MODEL
-from pubvec.encoder.scorer import Scorer, load_scorer
-from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder import DEFAULT_MODEL, Scorer, TextEncoder, load, load_scorer
 from pubvec.errors import ConfigError
 from pubvec.server.embedding import Embedder
 from pubvec.server.express import Express
@@ -35,8 +32,7 @@ from pubvec.version import __version__
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from pubvec.retrieval.chat import ChatConfig
-    from pubvec.retrieval.query import Searcher
+    from pubvec.retrieval import ChatConfig, Searcher
 
 KEY_VARIABLE = "PUBVEC_API_KEY"
 _MAX_HEAD_BYTES = 64 * 1024
@@ -178,7 +174,7 @@ def serve(
     door, limits = door or Door(), limits or LimitsConfig()
     searcher = None
     if index is not None:
-        from pubvec.retrieval.query import Searcher
+        from pubvec.retrieval import Searcher
 
         searcher = Searcher(index, model)
     app = create_app(

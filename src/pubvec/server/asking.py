@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pubvec.errors import PubvecError
-from pubvec.retrieval.chat import ChatConfig
-from pubvec.retrieval.query import Searcher
-from pubvec.retrieval.rag import Answer, AskConfig, iter_answer
+from pubvec.retrieval import Answer, AskConfig, ChatConfig, Searcher, iter_answer
 from pubvec.server.finding import find
 from pubvec.server.parameters import Parameters
 

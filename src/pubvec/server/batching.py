@@ -18,8 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from pubvec.encoder.forms import FloatArray
-from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder import FloatArray, TextEncoder
 from pubvec.server.limits import LimitsConfig, Refusal
 from pubvec.server.metrics import Metrics
 

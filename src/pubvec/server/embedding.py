@@ -10,11 +10,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from anyio import to_thread
 from pydantic import Field, PlainValidator
 
-from pubvec.encoder.calibration import Calibration
-from pubvec.encoder.forms import EmbeddingForm, FloatArray
-from pubvec.encoder.scorer import Scorer
-from pubvec.encoder.text_encoder import TextEncoder
-from pubvec.encoder.tokenizing import Side
+from pubvec.encoder import Calibration, EmbeddingForm, FloatArray, Scorer, Side, TextEncoder
 from pubvec.errors import ConfigError, InputError
 from pubvec.server.batching import DynamicBatcher
 from pubvec.server.limits import LimitsConfig, Refusal

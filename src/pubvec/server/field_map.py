@@ -10,12 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder import FloatArray
 from pubvec.records import Hit
-from pubvec.retrieval.constraints import Pmids
-from pubvec.retrieval.dense import IntArray
-from pubvec.retrieval.lexical import Lexical
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval import IntArray, Lexical, Pmids, Searcher
 from pubvec.server.finding import rank_hits
 from pubvec.server.parameters import Parameters
 

@@ -10,11 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pubvec.records import Author, Hit
-from pubvec.retrieval.constraints import Constraint
-from pubvec.retrieval.filters import all_of
-from pubvec.retrieval.grammar import parse_query
-from pubvec.retrieval.passages import find_passages
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval import Constraint, Searcher, all_of, find_passages, parse_query
 from pubvec.server.parameters import MAX_HITS, Parameters
 
 N_BEST = 100

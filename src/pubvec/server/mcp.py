@@ -18,9 +18,7 @@ from starlette.responses import Response
 
 from pubvec.errors import PubvecError
 from pubvec.records import Hit
-from pubvec.retrieval.citations import write_hits
-from pubvec.retrieval.filters import Filters
-from pubvec.retrieval.query import Ranking, Searcher
+from pubvec.retrieval import Filters, Ranking, Searcher, write_hits
 from pubvec.server.answers import ArticleAnswer, FoundHit, describe_article, describe_hit
 from pubvec.server.app import Door, guard_app, run
 from pubvec.server.limits import LimitsConfig

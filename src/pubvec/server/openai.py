@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from pubvec.encoder.forms import EmbeddingForm
+from pubvec.encoder import EmbeddingForm
 from pubvec.server.embedding import Embedder, Inputs
 from pubvec.server.limits import Refusal
 from pubvec.server.refusals import OPENAI_REFUSALS

@@ -9,8 +9,7 @@ from urllib.parse import urlencode
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pubvec.errors import ConfigError
-from pubvec.retrieval.filters import Filters
-from pubvec.retrieval.query import Ranking
+from pubvec.retrieval import Filters, Ranking
 
 MAX_HITS = 10_000
 """So deep pages and exports go; the command line knows no limit."""

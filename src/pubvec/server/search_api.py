@@ -11,10 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from pubvec.errors import InputError
 from pubvec.records import Hit
-from pubvec.retrieval.chat import ChatConfig
-from pubvec.retrieval.citations import FORMATS, write_hits
-from pubvec.retrieval.lexical import Entry
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval import FORMATS, ChatConfig, Entry, Searcher, write_hits
 from pubvec.server.answers import (
     ArticleAnswer,
     MapAnswer,

@@ -9,9 +9,7 @@ import numpy as np
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from pubvec.encoder.base import choose_backend
-from pubvec.encoder.forms import EmbeddingForm
-from pubvec.encoder.tokenizing import Side, Token
+from pubvec.encoder import EmbeddingForm, Side, Token, choose_backend
 from pubvec.errors import InputError
 from pubvec.server.embedding import Embedder, Inputs
 from pubvec.server.limits import Refusal

@@ -14,10 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pubvec.errors import ConfigError, InputError
 from pubvec.records import Hit
-from pubvec.retrieval.chat import ChatConfig
-from pubvec.retrieval.constraints import Flag, Years
-from pubvec.retrieval.query import Searcher
-from pubvec.retrieval.rag import Answer
+from pubvec.retrieval import Answer, ChatConfig, Flag, Searcher, Years
 from pubvec.server.asking import N_EVIDENCE, Failure, Piece, describe, iter_pieces
 from pubvec.server.field_map import map_field
 from pubvec.server.finding import N_BEST, N_BY_YEAR, Decade, Found, find, name_author

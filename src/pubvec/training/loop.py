@@ -22,11 +22,12 @@ from transformers.utils import logging as transformers_logging
 
 import pubvec.encoder.bert_hash  # noqa: F401 known to transformers from here on
 from pubvec.cores import count_cores
-from pubvec.encoder.base import count_positions
+from pubvec.encoder import count_positions
 from pubvec.errors import OutputError
 from pubvec.files import RECIPE, OutputFolder, atomic_path, remove, write_json
 from pubvec.progress import report
 from pubvec.training.config import TrainConfig
+from pubvec.training.distributed import processes, share_of
 from pubvec.training.memory import keep_freed_memory
 from pubvec.training.precision import (
     attention_kernel,
@@ -34,7 +35,6 @@ from pubvec.training.precision import (
     keep_hidden_states_narrow,
     set_dropout,
 )
-from pubvec.training.processes import processes, share_of
 
 _CHECKPOINTS = "checkpoints"
 _COMPLETE = "complete"

@@ -24,18 +24,23 @@ from sentence_transformers import (
 )
 from sentence_transformers.sentence_transformer.losses import EmbedDistillLoss
 
-from pubvec.encoder import load, resolve
-from pubvec.encoder.base import count_positions
-from pubvec.encoder.config import EncodeConfig
-from pubvec.encoder.sources import cut
-from pubvec.encoder.torch_encoder import TorchEncoder
-from pubvec.encoder.vectors import encode_to_folder, read_vectors
+from pubvec.encoder import (
+    EncodeConfig,
+    TorchEncoder,
+    count_positions,
+    cut,
+    encode_to_folder,
+    load,
+    read_vectors,
+    resolve,
+)
 from pubvec.engine import Engine, threads_of
 from pubvec.errors import InputError
 from pubvec.files import Manifest, fingerprint, read_manifest
 from pubvec.training.batches import LengthBatchSampler
 from pubvec.training.config import AlignConfig
 from pubvec.training.data import Sources, as_folders, distinct_texts, read_pairs
+from pubvec.training.distributed import processes
 from pubvec.training.loop import (
     arguments,
     model_folder,
@@ -45,7 +50,6 @@ from pubvec.training.loop import (
     train,
 )
 from pubvec.training.precision import halve_for_gpu
-from pubvec.training.processes import processes
 
 FloatArray = npt.NDArray[np.float32]
 _TEXTS_PER_SHARD = 512  # a few minutes of a base model on two cores

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pubvec.encoder.work import ModelShape
+from pubvec.encoder import ModelShape
 from pubvec.errors import ConfigError, InputError
 
 REFERENCE = Path(__file__).with_name("reference.json")

@@ -12,7 +12,7 @@ from pubvec.errors import InputError
 from pubvec.files import read_manifest
 from pubvec.retrieval.build import Plan, write_version
 from pubvec.retrieval.dense import Dense, IntArray
-from pubvec.retrieval.index import open_encoder, open_version, writing
+from pubvec.retrieval.indexing import open_encoder, open_version, writing
 from pubvec.retrieval.lexical import Lexical
 from pubvec.retrieval.source import Folder, Rows
 from pubvec.retrieval.versions import Version, folder_of, publish

@@ -26,14 +26,12 @@ from sentence_transformers.util import all_gather, stack_padded_token_embeddings
 from sentence_transformers.util.distributed import all_gather_padded
 from tokenizers import AddedToken
 
-from pubvec.encoder import resolve
-from pubvec.encoder.base import count_positions
-from pubvec.encoder.kinds import kind_of
+from pubvec.encoder import count_positions, kind_of, resolve
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import Manifest, read_manifest
 from pubvec.training.batches import LengthBatchSampler
 from pubvec.training.config import ColbertConfig
-from pubvec.training.contrast import choose_temperature, unexplained_variance
+from pubvec.training.contrastive import choose_temperature, unexplained_variance
 from pubvec.training.data import read_queries, training_columns
 from pubvec.training.loop import arguments, model_folder, open_model, quiet_libraries, save_model, train
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pubvec.encoder.kinds import Kind
-from pubvec.encoder.scorer import BiEncoderScorer, Scorer
+from pubvec.encoder import BiEncoderScorer, Kind, Scorer
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.evaluation.classify import evaluate_classification
 from pubvec.evaluation.config import EvaluateConfig

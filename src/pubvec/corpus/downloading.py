@@ -75,7 +75,7 @@ def download(
     return Downloaded([folder / name for name in wanted], n_fetched)
 
 
-def check(folder: Path | str) -> list[str]:
+def check_download(folder: Path | str) -> list[str]:
     """Say what is wrong with a folder that `download` made, a line a fault; no network is used.
 
     Each file is hashed and compared with the sum that NLM gave for it.

@@ -9,11 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
-from pubvec.encoder import load, resolve
-from pubvec.encoder.base import choose_backend
-from pubvec.encoder.calibration import CALIBRATION_FILE, Calibration, fit_calibration
-from pubvec.encoder.scorer import BiEncoderScorer
-from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder import (
+    CALIBRATION_FILE,
+    BiEncoderScorer,
+    Calibration,
+    TextEncoder,
+    choose_backend,
+    fit_calibration,
+    load,
+    resolve,
+)
 from pubvec.errors import InputError, OutputError
 from pubvec.evaluation.config import CalibrateConfig
 from pubvec.evaluation.pair_scores import PairScores, measure_probabilities

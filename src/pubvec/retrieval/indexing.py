@@ -8,10 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pubvec.encoder import load, resolve
-from pubvec.encoder.base import ONNX_FILES
-from pubvec.encoder.text_encoder import TextEncoder
-from pubvec.encoder.vectors import read_vectors
+from pubvec.encoder import ONNX_FILES, TextEncoder, load, read_vectors, resolve
 from pubvec.engine import Engine, threads_of
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import (

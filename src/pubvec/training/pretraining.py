@@ -23,16 +23,16 @@ from transformers import (
     TrainingArguments,
 )
 
-from pubvec.encoder.bert_hash import BertHashConfig, BertHashModel
+from pubvec.encoder import BertHashConfig, BertHashModel
 from pubvec.errors import InputError
 from pubvec.files import Manifest, OutputFolder, read_manifest, write_json
 from pubvec.progress import report
 from pubvec.training.config import PretrainConfig
 from pubvec.training.data import distinct_texts, read_pairs
+from pubvec.training.distributed import processes
 from pubvec.training.loop import arguments, model_folder, quiet_libraries, train, uses_bfloat16
 from pubvec.training.memory import keep_freed_memory
 from pubvec.training.precision import attention_kernel, keep_hidden_states_narrow, set_dropout
-from pubvec.training.processes import processes
 from pubvec.training.vocabulary import count_tokens, learn_vocabulary, make_tokenizer, open_tokenizer
 
 _VOCABULARY = "vocabulary.json"

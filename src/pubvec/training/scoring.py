@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 import torch
 from sentence_transformers.cross_encoder import CrossEncoder
 
-from pubvec.encoder import resolve
-from pubvec.encoder.base import count_positions
+from pubvec.encoder import count_positions, resolve
 from pubvec.engine import Engine, LocalEngine
 from pubvec.files import Manifest, OutputFolder, atomic_path, read_manifest
 from pubvec.progress import report

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pubvec.conversion.half import write_half
-from pubvec.encoder.base import ONNX_FILES
-from pubvec.encoder.calibration import CALIBRATION_FILE
-from pubvec.encoder.forms import RANGES_FILE
-from pubvec.encoder.kinds import Kind, kind_of
-from pubvec.encoder.models import check_model_folder, read_json
+from pubvec.conversion import write_half
+from pubvec.encoder import (
+    CALIBRATION_FILE,
+    ONNX_FILES,
+    RANGES_FILE,
+    Kind,
+    check_model_folder,
+    kind_of,
+    read_json,
+)
 from pubvec.errors import InputError
-from pubvec.evaluation.models import hash_folder
-from pubvec.evaluation.results import Result, read_result
+from pubvec.evaluation import Result, hash_folder, read_result
 from pubvec.files import RECIPE, Manifest, OutputFolder, fingerprint, json_ready, read_manifest
 from pubvec.machine import describe_machine
 from pubvec.publishing.card import Card, render

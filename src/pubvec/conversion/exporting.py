@@ -11,10 +11,16 @@ from pathlib import Path
 
 from pubvec.conversion.config import ExportConfig, ExportReport
 from pubvec.conversion.parity import check_fp32, check_int8, parity_texts
-from pubvec.encoder.base import ONNX_FILES, ModelSettings
-from pubvec.encoder.forms import RANGES_FILE, EmbeddingRanges
-from pubvec.encoder.models import check_model_folder, name_of, resolve
-from pubvec.encoder.sources import iter_texts
+from pubvec.encoder import (
+    ONNX_FILES,
+    RANGES_FILE,
+    EmbeddingRanges,
+    ModelSettings,
+    check_model_folder,
+    iter_texts,
+    name_of,
+    resolve,
+)
 from pubvec.errors import InputError, OutputError, require
 from pubvec.files import OutputFolder, json_ready, write_json
 
@@ -97,8 +103,7 @@ def _write_graphs(
     from pubvec.conversion.graph import EncoderGraph
     from pubvec.conversion.quantize import Int8Graph, measure_ranges
     from pubvec.conversion.weights import EncoderWeights
-    from pubvec.encoder.onnx_encoder import OnnxEncoder
-    from pubvec.encoder.torch_encoder import TorchEncoder
+    from pubvec.encoder import OnnxEncoder, TorchEncoder
 
     fp32_path, int8_path = (scratch / Path(ONNX_FILES[precision]).name for precision in ("fp32", "int8"))
     calibration = list(islice(texts[::2], config.n_calibration_texts))

@@ -1,0 +1,2 @@
+from .config import ReleaseConfig as ReleaseConfig
+from .releasing import release as release

@@ -1,0 +1,4 @@
+from .planning import REFERENCE as REFERENCE
+from .planning import Constants as Constants
+from .planning import plan as plan
+from .ray_engine import RayEngine as RayEngine

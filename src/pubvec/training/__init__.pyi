@@ -1,0 +1,13 @@
+from .alignment import align as align
+from .averaging import average as average
+from .config import AlignConfig as AlignConfig
+from .config import ColbertConfig as ColbertConfig
+from .config import ContrastConfig as ContrastConfig
+from .config import PretrainConfig as PretrainConfig
+from .config import RerankerConfig as RerankerConfig
+from .config import ScoresConfig as ScoresConfig
+from .contrastive import contrast as contrast
+from .cross_encoder import reranker as reranker
+from .late_interaction import colbert as colbert
+from .pretraining import pretrain as pretrain
+from .scoring import scores as scores
