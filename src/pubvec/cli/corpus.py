@@ -96,8 +96,12 @@ def pairs(
         list[Path] | None,
         typer.Option("--exclude", help="File or folder of evaluation texts to keep out; may be repeated."),
     ] = None,
-    anchor_column: Annotated[str, typer.Option(help="Of a Parquet file.")] = "anchor",
-    positive_column: Annotated[str, typer.Option(help="Of a Parquet file.")] = "positive",
+    anchor_column: Annotated[
+        str, typer.Option(help="Column of a Parquet file that holds the anchors.")
+    ] = "anchor",
+    positive_column: Annotated[
+        str, typer.Option(help="Column of a Parquet file that holds the positives.")
+    ] = "positive",
     force: Force = False,
     as_json: AsJson = False,
     *,

@@ -134,14 +134,20 @@ def bench(
         typer.Option(help="Interpreter with libraries for `encoder` that this environment cannot hold."),
     ] = None,
     contenders: Annotated[
-        list[str] | None, typer.Option("--contender", help="Of `encoder`; may be repeated; by default all.")
+        list[str] | None,
+        typer.Option("--contender", help="System that `encoder` measures; may be repeated; by default all."),
     ] = None,
     sizes: Annotated[
         list[int] | None,
-        typer.Option("--size", min=1, help="Of `search`: articles of a copy to search too; may be repeated."),
+        typer.Option(
+            "--size",
+            min=1,
+            help="Articles of a copy that `search` measures too; may be repeated.",
+        ),
     ] = None,
     max_seq_length: Annotated[
-        int | None, typer.Option(help="Of `plan`: tokens of an article; by default the model's window.")
+        int | None,
+        typer.Option(help="Tokens of an article that `bench plan` encodes; by default the model's window."),
     ] = None,
 ) -> None:
     """Measure speed and memory of whole processes, ours and others' in turn, into bench-NAME.json.

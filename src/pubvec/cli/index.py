@@ -35,7 +35,7 @@ def index(
     ] = DEFAULT_MODEL,
     vectors: Annotated[
         Path | None,
-        typer.Option("--vectors", help="Of the same articles by the same model, made by encode."),
+        typer.Option("--vectors", help="Folder that encode made of the same articles with the same model."),
     ] = None,
     force: Force = False,
     as_json: AsJson = False,

@@ -62,7 +62,7 @@ def export(
             "by default made-up ones."
         ),
     ] = None,
-    text_column: Annotated[str, typer.Option(help="Of the texts.")] = "positive",
+    text_column: Annotated[str, typer.Option(help="Column that holds the texts.")] = "positive",
     force: Force = False,
     as_json: AsJson = False,
     *,

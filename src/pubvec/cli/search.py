@@ -28,7 +28,7 @@ Number = Annotated[
 Model = Annotated[
     str | None, typer.Option("--model", "-m", help="Encoder of the query.", show_default="the index's")
 ]
-RankingName = Annotated[str, typer.Option("--ranking", help="hybrid, dense or lexical.")]
+RankingName = Annotated[str, typer.Option("--ranking", help="How hits are ranked: hybrid, dense or lexical.")]
 MeshTreeFile = Annotated[
     Path | None,
     typer.Option("--mesh-tree", help="NLM's mtrees or descriptor file: headings take in those below."),
@@ -60,7 +60,8 @@ def search(
     as_of: Annotated[int | None, typer.Option("--as-of", help="An older version of the index.")] = None,
     model: Model = None,
     form: Annotated[
-        str, typer.Option("--format", "-f", help="text, ris, bibtex, csv, jsonl or pmids.")
+        str,
+        typer.Option("--format", "-f", help="Format of the output: text, ris, bibtex, csv, jsonl or pmids."),
     ] = TEXT,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit and line.")] = False,
@@ -98,7 +99,7 @@ def search(
 @with_config(Filters)
 def alert(
     index: IndexFolder,
-    query: Annotated[str, typer.Argument(help="As for search.")],
+    query: Annotated[str, typer.Argument(help="A saved query, written as for search.")],
     since: Annotated[int, typer.Option("--since", min=0, help="Version of the index that was seen last.")],
     n: Number = 100,
     ranking: RankingName = "hybrid",
@@ -108,7 +109,10 @@ def alert(
     mesh_tree: MeshTreeFile = None,
     model: Model = None,
     form: Annotated[
-        str, typer.Option("--format", "-f", help="text, rss, ris, bibtex, csv, jsonl or pmids.")
+        str,
+        typer.Option(
+            "--format", "-f", help="Format of the output: text, rss, ris, bibtex, csv, jsonl or pmids."
+        ),
     ] = TEXT,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
     *,

@@ -88,7 +88,7 @@ def embed_server(
 @with_config(LimitsConfig, "limits")
 def mcp(
     index: IndexFolder,
-    transport: Annotated[str, typer.Option(help="stdio or http.")] = "stdio",
+    transport: Annotated[str, typer.Option(help="How clients connect: stdio or http.")] = "stdio",
     host: Host = "127.0.0.1",
     port: Port = 8000,
     model: Model = None,

@@ -214,7 +214,8 @@ def average(
     models: Annotated[list[str], typer.Argument(help="Models of one architecture: names or folders.")],
     output: Output,
     share: Annotated[
-        list[float] | None, typer.Option(help="Of each model, in their order; by default equal.")
+        list[float] | None,
+        typer.Option(help="Share of a model, in the order of the models; by default all are equal."),
     ] = None,
     force: Force = False,
     as_json: AsJson = False,

@@ -20,9 +20,11 @@ from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
-import pubvec.encoder.bert_hash  # noqa: F401 known to transformers from here on
 from pubvec.cores import count_cores
-from pubvec.encoder import count_positions
+from pubvec.encoder import (
+    BertHashModel,  # noqa: F401  the import registers the architecture with transformers
+    count_positions,
+)
 from pubvec.errors import OutputError
 from pubvec.files import RECIPE, OutputFolder, atomic_path, remove, write_json
 from pubvec.progress import report
