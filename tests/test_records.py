@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 
 import pyarrow as pa
+import pytest
 
 from makers_records import make_article
 from pubvec.records import Article, Author, MeshHeading, MeshQualifier, article_text
-from pubvec.tables import rows_of, schema_of, table_of
+from pubvec.tables import dict_of, record_of, rows_of, schema_of, table_of
 
 
 def test_round_trip_of_nested_records():
@@ -20,6 +21,20 @@ def test_round_trip_of_nested_records():
     )
     table = table_of(Article, [article, article])
     assert rows_of(Article, table) == [article, article]
+
+
+def test_records_of_older_tables_and_dictionaries_lack_newer_fields():
+    article = make_article(7)
+    table = table_of(Article, [article, article]).drop_columns(["editors", "pii"])
+    assert rows_of(Article, table) == [article, article]
+    fields = dict_of(article)
+    del fields["editors"], fields["pii"]
+    assert record_of(Article, fields) == article
+    for name in ("pmid", "title"):  # no record is without them
+        with pytest.raises(KeyError, match=name):
+            rows_of(Article, table.drop_columns([name]))
+        with pytest.raises(KeyError, match=name):
+            record_of(Article, {key: value for key, value in fields.items() if key != name})
 
 
 def test_empty_table_has_all_columns():

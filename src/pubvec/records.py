@@ -135,7 +135,15 @@ class Article(NamedTuple):
     vernacular_title: str | None
     book_title: str | None
     publisher: str | None
-    """Of a book."""
+    """The publisher of a book."""
+    publisher_place: str | None
+    """Where a book was published: `Seattle (WA)`."""
+    collection_title: str | None
+    """The series that a book belongs to."""
+    edition: str | None
+    """The edition of a book, as it is printed."""
+    isbns: list[str]
+    """The ISBNs of a book, as they are printed."""
     book_sections: list[str]
     """Headings of a book record's text, which PubMed does not hold."""
     abstract: str | None
@@ -157,12 +165,16 @@ class Article(NamedTuple):
     date_completed: datetime.date | None
     date_revised: datetime.date | None
     authors: list[Author]
+    editors: list[Author]
+    """The editors of a book, or of the book that a chapter belongs to."""
     mesh_headings: list[MeshHeading]
     keywords: list[Keyword]
     publication_types: list[Term]
     chemicals: list[Chemical]
     grants: list[Grant]
     doi: str | None
+    pii: str | None
+    """The publisher's identifier that stands in the place of pages (`ELocationID` of type `pii`): `e0123456`."""
     pmc_id: str | None
     references: list[Reference]
     corrections: list[Correction]

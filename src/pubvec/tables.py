@@ -37,9 +37,22 @@ def table_of(record: type, rows: Sequence[Any]) -> pa.Table:
 
 
 def rows_of(record: type, table: pa.Table) -> list[Any]:
-    """Instances of `record` from `table`, nested records included. Columns may be in any order."""
+    """Instances of `record` from `table`, nested records included.
+
+    Columns may be in any order. A column that the table lacks, because an older version wrote it, gives None or empty lists
+    where the record allows for that.
+
+    Raises:
+        KeyError: a column that every record must have is not there.
+    """
     hints = get_type_hints(record)
-    columns = [_column_values(table.column(name).to_pylist(), hint) for name, hint in hints.items()]
+    known = set(table.column_names)
+    columns = [
+        _column_values(table.column(name).to_pylist(), hint)
+        if name in known
+        else [_nothing(hint, name) for _ in range(table.num_rows)]
+        for name, hint in hints.items()
+    ]
     return [record(*row) for row in zip(*columns, strict=True)]
 
 
@@ -113,7 +126,21 @@ def _revive(value: Any, hint: Any) -> Any:
         (item,) = get_args(hint)
         return [_revive(element, item) for element in value]
     record = _strip_none(hint)
-    return record(*(_revive(value[name], inner) for name, inner in _hints(record).items()))
+    return record(
+        *(
+            _revive(value[name], inner) if name in value else _nothing(inner, name)
+            for name, inner in _hints(record).items()
+        )
+    )
+
+
+def _nothing(hint: Any, name: str) -> Any:
+    """The value of a field that is not given: None or a new list, where its type `hint` allows for one."""
+    if get_origin(hint) is list:
+        return []
+    if _strip_none(hint) is hint:
+        raise KeyError(name)
+    return None
 
 
 @cache

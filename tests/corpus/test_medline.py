@@ -135,6 +135,10 @@ def test_every_field_of_a_full_record() -> None:
         vernacular_title="Effets du CO2.",
         book_title=None,
         publisher=None,
+        publisher_place=None,
+        collection_title=None,
+        edition=None,
+        isbns=[],
         book_sections=[],
         abstract="AIMS: To learn what x is.\nRESULTS: It is p<0.05.",
         sections=[
@@ -174,6 +178,7 @@ def test_every_field_of_a_full_record() -> None:
             ),
             Author(None, None, None, None, "The Made-up Study Group", None, []),
         ],
+        editors=[],
         mesh_headings=[
             MeshHeading(
                 "Carbon Dioxide",
@@ -192,6 +197,7 @@ def test_every_field_of_a_full_record() -> None:
         chemicals=[Chemical("Carbon Dioxide", "D002245", "142M471B3J")],
         grants=[Grant("R01 1", "AA", "Made-up Agency", "Nowhere")],
         doi="10.1000/right",
+        pii="S0000-1",
         pmc_id="PMC7654321",
         references=[Reference("One A. J X. 1999", 55, "10.1/ref"), Reference("Two B. 2000", None, None)],
         corrections=[
@@ -208,7 +214,8 @@ BOOK = """<PubmedBookArticle>
     <Book><Publisher><PublisherName>Made-up Press</PublisherName><PublisherLocation>Nowhere</PublisherLocation></Publisher>
       <BookTitle book="gene">Made-up<sup>&#174;</sup> Reviews</BookTitle><PubDate><Year>1993</Year></PubDate>
       <AuthorList Type="editors"><Author><LastName>Editor</LastName></Author></AuthorList>
-      <Volume>7</Volume></Book>
+      <Volume>7</Volume><Edition>2nd</Edition><CollectionTitle>Made-up Series</CollectionTitle>
+      <Isbn>9780000000001</Isbn><Isbn>9780000000002</Isbn></Book>
     <ArticleTitle book="gene" part="x">A Made-up Syndrome</ArticleTitle>
     <Language>eng</Language>
     <AuthorList Type="authors"><Author><LastName>Writer</LastName><ForeName>W</ForeName></Author></AuthorList>
@@ -238,6 +245,9 @@ def test_book_record(root: str) -> None:
     assert book.date_revised == datetime.date(2016, 12, 15)
     assert book.date_created == datetime.date(2010, 3, 20)
     assert [author.last_name for author in book.authors] == ["Writer"]
+    assert [editor.last_name for editor in book.editors] == ["Editor"]
+    assert (book.publisher_place, book.collection_title, book.edition) == ("Nowhere", "Made-up Series", "2nd")
+    assert book.isbns == ["9780000000001", "9780000000002"]
     assert book.abstract == "DISEASE: Rare." and book.languages == ["eng"]
     assert book.publication_types == [Term("Review", "D016454")]
     assert book.keywords == [Keyword("XYZ1", False, "NLM")]
@@ -249,8 +259,21 @@ def test_whole_book_has_the_title_and_the_editors_of_the_book() -> None:
     record = re.sub(r"<ContributionDate>.*?</ContributionDate>", "", record)
     (book,) = read(record)
     assert book.title == "Made-up® Reviews"
-    assert book.authors[0].last_name == "Editor"
+    assert (book.authors, book.editors[0].last_name) == ([], "Editor")
     assert (book.year, book.date_published) == (1993, "1993")
+
+
+@pytest.mark.parametrize("types", [("editors", "authors"), ("authors", "editors"), ("editors", None)])
+def test_authors_of_a_whole_book_are_not_its_editors(types: tuple[str | None, ...]) -> None:
+    record = re.sub(r"<ArticleTitle.*?</ArticleTitle>|<AuthorList Type.*?</AuthorList>", "", BOOK)
+    lists = ""
+    for kind in types:
+        mark = "" if kind is None else f' Type="{kind}"'
+        name = f"<LastName>The {kind or 'authors'}</LastName>"
+        lists += f"<AuthorList{mark}><Author>{name}</Author></AuthorList>"
+    (book,) = read(record.replace("<Volume>", f"{lists}<Volume>"))
+    assert [author.last_name for author in book.authors] == ["The authors"]
+    assert [editor.last_name for editor in book.editors] == ["The editors"]
 
 
 def test_old_citations_without_pubmed_data() -> None:

@@ -104,6 +104,10 @@ def _read_article(citation: Element | None, data: Element | None) -> Article:
         vernacular_title=text_or_none(article.get("VernacularTitle")),
         book_title=None,
         publisher=None,
+        publisher_place=None,
+        collection_title=None,
+        edition=None,
+        isbns=[],
         book_sections=[],
         abstract=abstract,
         sections=sections,
@@ -120,12 +124,15 @@ def _read_article(citation: Element | None, data: Element | None) -> Article:
         date_completed=fields.read_date(parts.get("DateCompleted")),
         date_revised=fields.read_date(parts.get("DateRevised")),
         authors=_read_authors(article),
+        editors=[],
         mesh_headings=fields.read_mesh(parts.get("MeshHeadingList")),
         keywords=fields.read_keywords(citation) if "KeywordList" in parts else [],
         publication_types=fields.read_terms(article.get("PublicationTypeList", ())),
         chemicals=fields.read_chemicals(parts.get("ChemicalList")),
         grants=fields.read_grants(article.get("GrantList")),
-        doi=(_read_doi(parts.get("Article")) if "ELocationID" in article else None) or ids.get("doi"),
+        doi=(_read_location(parts.get("Article"), "doi") if "ELocationID" in article else None)
+        or ids.get("doi"),
+        pii=_read_location(parts.get("Article"), "pii") if "ELocationID" in article else None,
         pmc_id=ids.get("pmc") or (_read_pmc_id(citation) if "OtherID" in parts else None),
         references=_read_references(data) if "ReferenceList" in data_parts else [],
         corrections=fields.read_corrections(parts.get("CommentsCorrectionsList")),
@@ -145,6 +152,7 @@ def _read_book(element: Element) -> Article:
     contributed, published = parts.get("ContributionDate"), book.get("PubDate")
     year, date = fields.read_publication_date(published if contributed is None else contributed)
     book_title = text_or_none(book.get("BookTitle"))
+    authors, editors = _read_book_authors(document, parts.get("Book"))
     return Article(
         pmid=pmid,
         version=version,
@@ -154,6 +162,10 @@ def _read_book(element: Element) -> Article:
         vernacular_title=text_or_none(parts.get("VernacularTitle")),
         book_title=book_title,
         publisher=text_or_none(publisher.get("PublisherName")),
+        publisher_place=text_or_none(publisher.get("PublisherLocation")),
+        collection_title=text_or_none(book.get("CollectionTitle")),
+        edition=text_or_none(book.get("Edition")),
+        isbns=_read_texts(parts.get("Book"), "Isbn"),
         book_sections=[text_of(title) for title in document.iterfind("Sections//SectionTitle")],
         abstract=abstract,
         sections=sections,
@@ -167,13 +179,15 @@ def _read_book(element: Element) -> Article:
         date_created=_read_created(None, data.get("History")),
         date_completed=None,
         date_revised=fields.read_date(parts.get("DateRevised")),
-        authors=fields.read_authors(parts.get("AuthorList", book.get("AuthorList"))),
+        authors=authors,
+        editors=editors,
         mesh_headings=[],
         keywords=fields.read_keywords(document),
         publication_types=fields.read_terms(document.iterchildren("PublicationType")),
         chemicals=[],
         grants=fields.read_grants(parts.get("GrantList")),
-        doi=ids.get("doi") or _read_doi(document),
+        doi=ids.get("doi") or _read_location(document, "doi"),
+        pii=_read_location(document, "pii"),
         pmc_id=ids.get("pmc"),
         references=_read_references(document),
         corrections=[],
@@ -204,7 +218,29 @@ def _read_abstract(abstract: Element | None) -> tuple[str | None, list[Section],
 
 
 def _read_languages(parent: Element) -> list[str]:
-    return [code for element in parent.iterchildren("Language") if (code := text_of(element))]
+    return _read_texts(parent, "Language")
+
+
+def _read_texts(parent: Element | None, name: str) -> list[str]:
+    """The texts of the children called `name` that have any."""
+    if parent is None:
+        return []
+    return [text for element in parent.iterchildren(name) if (text := text_of(element))]
+
+
+def _read_book_authors(document: Element, book: Element | None) -> tuple[list[Author], list[Author]]:
+    """Authors and editors of a book record.
+
+    The lists of a chapter stand in the document, those of its book in `Book`; a record of a whole book may have its authors
+    in either place. A list that does not say its type names authors.
+    """
+    lists = [*document.iterchildren("AuthorList"), *(() if book is None else book.iterchildren("AuthorList"))]
+    of_type: dict[str, list[Author]] = {"authors": [], "editors": []}
+    for element in lists:
+        people = of_type["editors" if element.get("Type") == "editors" else "authors"]
+        if not people:
+            people.extend(fields.read_authors(element))
+    return of_type["authors"], of_type["editors"]
 
 
 def _read_authors(article: dict[str, Element]) -> list[Author]:
@@ -223,9 +259,10 @@ def _read_created(created: Element | None, history: Element | None) -> datetime.
     return fields.read_date(created)
 
 
-def _read_doi(parent: Element) -> str | None:
+def _read_location(parent: Element, kind: str) -> str | None:
+    """The first valid `ELocationID` of type `kind`."""
     for element in parent.iterchildren("ELocationID"):
-        if element.get("EIdType") == "doi" and element.get("ValidYN") != "N":
+        if element.get("EIdType") == kind and element.get("ValidYN") != "N":
             return text_or_none(element)
     return None
 
