@@ -36,7 +36,7 @@ from pubvec.conversion import export
 from pubvec.cores import count_cores
 from pubvec.files import MANIFEST, RECIPE, write_json
 from pubvec.machine import code_commit, describe_machine
-from pubvec.retrieval.check import verify
+from pubvec.retrieval.inspection import verify
 from tiny_models import make_tiny_bert, make_tiny_cross_encoder
 
 N_ARTICLES, N_FEW = 1500, 150

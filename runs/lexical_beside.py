@@ -16,7 +16,7 @@ import numpy as np
 from pubvec.files import package_versions, write_json
 from pubvec.machine import code_commit, describe_machine
 from pubvec.records import article_text
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 
 N_QUERIES, N_HITS, BLOCK = 200, 100, 1000
 

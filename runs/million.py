@@ -86,7 +86,7 @@ def measure(files: list[Path], n: int, model: str, length: int, scratch: Path) -
 def measure_memory(index: str) -> dict[str, int]:
     """Of a process that searches the index: its own memory, and mapped files, whose pages the system takes back at need."""
     code = (
-        "import sys; from pubvec.retrieval.query import Searcher; searcher = Searcher(sys.argv[1])\n"
+        "import sys; from pubvec.retrieval.searcher import Searcher; searcher = Searcher(sys.argv[1])\n"
         "for turn in range(5):\n    for query in sys.argv[2:]: searcher.search(query, 10)\n"
         "print(open('/proc/self/status').read())"
     )

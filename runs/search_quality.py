@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pubvec.files import OutputFolder, package_versions, write_json
 from pubvec.machine import code_commit, describe_machine
 from pubvec.records import Article, DeletedCitation, Journal
-from pubvec.retrieval.query import RANKINGS, Searcher
+from pubvec.retrieval.searcher import RANKINGS, Searcher
 from pubvec.retrieval.updating import update
 from pubvec.retrieval.versions import link_tree
 from pubvec.tables import table_of

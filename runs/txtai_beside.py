@@ -17,7 +17,7 @@ import numpy as np
 from pubvec.files import package_versions, write_json
 from pubvec.machine import code_commit, describe_machine
 from pubvec.retrieval.constraints import Years
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 from pubvec.retrieval.txtai import open_in_txtai
 
 N_QUERIES = 200

@@ -8,7 +8,7 @@ import pytest
 from search_world import make_library
 
 from pubvec.retrieval.indexing import index
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from pubvec.conversion import export
-from pubvec.retrieval.check import verify
 from pubvec.retrieval.indexing import compact, index
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.inspection import verify
+from pubvec.retrieval.searcher import Searcher
 from pubvec.retrieval.updating import update
 
 QUERIES = ("aspirin in stroke", "sepsis", "memory of patients with malaria")

@@ -12,9 +12,9 @@ from search_world import make_files, make_random_article
 from makers_records import make_article
 from pubvec.errors import InputError
 from pubvec.records import Hit
-from pubvec.retrieval.alert import as_rss, find_new
-from pubvec.retrieval.filters import Filters
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.alerts import as_rss, find_new
+from pubvec.retrieval.constraints import Filters
+from pubvec.retrieval.searcher import Searcher
 from pubvec.retrieval.updating import update
 
 NEW = [make_article(pmid, title=f"aspirin in stroke {pmid}", year=2000 + pmid) for pmid in range(1, 6)]

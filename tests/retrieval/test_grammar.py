@@ -7,8 +7,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pubvec.errors import InputError
-from pubvec.retrieval.constraints import And, Constraint, Flag, Not, Or, Phrase, Pmids, Term, Word, Years
-from pubvec.retrieval.filters import all_of
+from pubvec.retrieval.constraints import (
+    And,
+    Constraint,
+    Flag,
+    Not,
+    Or,
+    Phrase,
+    Pmids,
+    Term,
+    Word,
+    Years,
+    all_of,
+)
 from pubvec.retrieval.grammar import MAX_CHARACTERS, ParsedQuery, parse_query
 
 

@@ -16,10 +16,10 @@ from pubvec.encoder.vectors import encode
 from pubvec.errors import CompleteError, ConfigError, InputError, OutputError
 from pubvec.files import RECIPE, read_manifest
 from pubvec.records import Article, article_text
-from pubvec.retrieval.check import info, verify
 from pubvec.retrieval.config import IndexConfig
 from pubvec.retrieval.indexing import compact, index, writing
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.inspection import info, verify
+from pubvec.retrieval.searcher import Searcher
 from pubvec.tables import rows_of
 from tiny_models import make_tiny_bert
 

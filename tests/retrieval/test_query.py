@@ -16,15 +16,14 @@ from makers_records import make_article, make_articles_folder
 from pubvec.encoder.scorer import load_scorer
 from pubvec.errors import ConfigError, InputError
 from pubvec.records import Article, Correction, Term, article_text
-from pubvec.retrieval import query as query_module
-from pubvec.retrieval.constraints import And, Constraint, Flag, Not, Or, Phrase, Pmids, Word, Years
+from pubvec.retrieval import searcher as query_module
+from pubvec.retrieval.constraints import And, Constraint, Filters, Flag, Not, Or, Phrase, Pmids, Word, Years
 from pubvec.retrieval.constraints import Term as TermIs
 from pubvec.retrieval.fields import badges_of, fold
-from pubvec.retrieval.filters import Filters
 from pubvec.retrieval.indexing import index
 from pubvec.retrieval.mesh import MeshTree
 from pubvec.retrieval.passages import split_sentences
-from pubvec.retrieval.query import Ranked, Searcher, fuse, search
+from pubvec.retrieval.searcher import Ranked, Searcher, fuse, search
 
 ARTICLES = [make_random_article(1000 - number) for number in range(60)]
 QUERIES = st.lists(st.sampled_from(TOPICS), min_size=1, max_size=5, unique=True).map(" ".join)
@@ -349,12 +348,13 @@ def test_a_mesh_tree_takes_in_the_headings_below(library, tmp_path):
 
 def test_why_there_are_no_hits(searcher):
     query = "heart failure Review[pt] AND stroke[mh] NOT nobody[au]"
-    assert searcher.unknown_terms(query, Filters(language=("eng", "xxx"))) == [
+    request = searcher.read(query, filters=Filters(language=("eng", "xxx")))
+    assert searcher.unknown_terms(request) == [
         "type 'heart failure Review'",
         "author 'nobody'",
         "language 'xxx'",
     ]
-    assert searcher.unknown_terms("stroke") == []
+    assert searcher.unknown_terms(searcher.read("stroke")) == []
 
 
 def test_authors_are_found_as_people_write_them(searcher):

@@ -8,7 +8,7 @@ from search_world import make_files, make_random_article
 
 from pubvec.encoder import load
 from pubvec.encoder.scorer import load_scorer
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 from pubvec.retrieval.txtai import open_in_txtai
 
 txtai = pytest.importorskip("txtai", reason="txtai is an extra")

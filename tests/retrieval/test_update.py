@@ -17,11 +17,10 @@ from makers_records import make_article
 from pubvec.errors import InputError
 from pubvec.follow import update as follow
 from pubvec.records import Article, Term, article_text
-from pubvec.retrieval.check import info, verify
-from pubvec.retrieval.constraints import AddedAfter, Flag, Not
-from pubvec.retrieval.filters import Filters
+from pubvec.retrieval.constraints import AddedAfter, Filters, Flag, Not
 from pubvec.retrieval.indexing import compact
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.inspection import info, verify
+from pubvec.retrieval.searcher import Searcher
 from pubvec.retrieval.updating import update
 
 

@@ -19,9 +19,9 @@ from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.files import read_manifest
 from pubvec.follow import update as follow
 from pubvec.progress import listen
-from pubvec.retrieval.check import verify
 from pubvec.retrieval.indexing import index
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.inspection import verify
+from pubvec.retrieval.searcher import Searcher
 from pubvec.scale.ray_engine import RayEngine
 
 HERE = LocalEngine(1)

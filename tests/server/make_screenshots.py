@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from test_browser import CHROMIUM, QUIET
 from web_world import chatting, make_app, make_web_index, serving
 
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 QUERY = "does+aspirin+prevent+recurrent+stroke"

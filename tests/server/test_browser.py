@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from web_world import HOSTILE_PMID, chatting, make_app, make_web_index, serving
 
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")

@@ -12,7 +12,7 @@ import pytest
 import rispy
 from web_world import HOSTILE, HOSTILE_PMID, RETRACTED_PMID, make_web_index, serving
 
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 from pubvec.server.app import Door
 from pubvec.server.limits import LimitsConfig
 

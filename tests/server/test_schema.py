@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from web_world import make_web_index
 
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 from pubvec.server.app import create_app
 
 schemathesis = pytest.importorskip("schemathesis")

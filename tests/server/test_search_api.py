@@ -21,8 +21,8 @@ from web_world import CONCERN_PMID, RETRACTED_PMID, chatting, make_app, make_web
 
 from pubvec.conversion.exporting import export
 from pubvec.retrieval.citations import write_hits
-from pubvec.retrieval.filters import Filters
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.constraints import Filters
+from pubvec.retrieval.searcher import Searcher
 from pubvec.server.asking import FAILED
 from pubvec.server.field_map import group_vectors, project
 from pubvec.server.finding import find

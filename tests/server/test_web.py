@@ -25,7 +25,7 @@ from web_world import (
     make_web_index,
 )
 
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 from pubvec.server.web import EXAMPLES, HEADERS
 
 QUERY = "aspirin after stroke"

@@ -19,7 +19,7 @@ from makers_records import make_article, make_articles_folder
 from pubvec.records import Article, Author, Correction, Journal, MeshHeading, Term
 from pubvec.retrieval.chat import ChatConfig
 from pubvec.retrieval.indexing import index
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 from pubvec.server.app import Door, configure, create_app
 from pubvec.server.limits import LimitsConfig
 

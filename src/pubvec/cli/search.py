@@ -78,21 +78,18 @@ def search(
     if (query is None) == (like is None):
         raise ConfigError("give a query, or --like PMID")
     searcher = open_searcher(index, model, as_of=as_of, mesh_tree=mesh_tree, reranker=rerank)
-    if like is not None:
-        hits = searcher.like(like, n, filters=config)
-    else:
-        hits = searcher.search(
-            query or "",
-            n,
-            ranking=ranking,  # type: ignore[arg-type]  # checked there
-            filters=config,
-            n_reranked=n_reranked,
-            with_passages=form == TEXT and not as_json,
-        )
+    request = searcher.read(
+        query or "",
+        like=() if like is None else like,
+        filters=config,
+        ranking=ranking,  # type: ignore[arg-type]  # checked there
+    )
+    with_passages = form == TEXT and not as_json and like is None
+    hits = searcher.search(request, n, n_reranked=n_reranked, with_passages=with_passages)
     with opened(output) as file:
         write(hits, "jsonl" if as_json else form, file)
     if not hits:
-        unknown = searcher.unknown_terms(query, config)
+        unknown = searcher.unknown_terms(request)
         console().say("No hits." + "".join(f" No article has the {each}." for each in unknown))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pubvec.encoder import Encoder
+from pubvec.encoder import Encoder, FloatArray
 from pubvec.records import Hit, Passage
 from pubvec.retrieval.lexical import Lexical
 
@@ -33,8 +33,10 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def find_passages(query: str, hits: Sequence[Hit], encoder: Encoder, lexical: Lexical) -> list[Hit]:
-    """`hits` with the sentence of each abstract that is nearest to `query`."""
+def find_passages(
+    query: str, vector: FloatArray, hits: Sequence[Hit], encoder: Encoder, lexical: Lexical
+) -> list[Hit]:
+    """Return `hits` with the sentence of each abstract that is nearest to `query`, whose unit vector is `vector` (dim,)."""
     spans = [split_sentences(hit.article.abstract or "") for hit in hits]
     sentences = [
         (hit.article.abstract or "")[start:end]
@@ -43,7 +45,7 @@ def find_passages(query: str, hits: Sequence[Hit], encoder: Encoder, lexical: Le
     ]
     if not sentences:
         return list(hits)
-    cosines = encoder.encode(sentences) @ encoder.encode([query])[0]
+    cosines = encoder.encode(sentences) @ vector
     wanted = set(lexical.words(query))
     found, done = [], 0
     for hit, own in zip(hits, spans, strict=True):

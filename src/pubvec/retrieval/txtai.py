@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pubvec.errors import InputError, require
 from pubvec.records import Hit, article_text
 from pubvec.retrieval.fields import badges_of
-from pubvec.retrieval.query import Searcher
+from pubvec.retrieval.searcher import Searcher
 
 if TYPE_CHECKING:
     from txtai import Embeddings

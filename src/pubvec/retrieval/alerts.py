@@ -9,9 +9,8 @@ from xml.sax.saxutils import escape
 
 from pubvec.errors import InputError
 from pubvec.records import Hit
-from pubvec.retrieval.constraints import AddedAfter
-from pubvec.retrieval.filters import Filters
-from pubvec.retrieval.query import Ranking, Searcher
+from pubvec.retrieval.constraints import AddedAfter, Filters
+from pubvec.retrieval.searcher import Ranking, Searcher
 
 
 def find_new(

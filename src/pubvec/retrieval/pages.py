@@ -1,0 +1,102 @@
+"""What a page of hits is: its hits, how many articles match, and the facets by which a reader narrows the search."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from pubvec.records import Author, Hit
+from pubvec.retrieval.constraints import Filters
+
+Sort = Literal["relevance", "year"]
+"""Orders of a page: by relevance, or the newest year first."""
+SORTS: tuple[Sort, ...] = ("relevance", "year")
+N_BEST = 100
+"""The facets count the values of this many of the best hits."""
+N_BY_YEAR = 1000
+"""A sort by year takes in this many of the best hits."""
+_N_VALUES = 8
+
+
+class FacetValue(NamedTuple):
+    """A value that a filter can take."""
+
+    name: str
+    n: int
+    """Number of the counted hits that have this value."""
+    is_chosen: bool
+
+
+class Decade(NamedTuple):
+    """A range of years that the filter by year can take."""
+
+    first: int
+    last: int
+    n: int
+
+
+class Facets(NamedTuple):
+    """The values that the best hits have, the most frequent first; decades run from the newest to the oldest."""
+
+    decades: list[Decade]
+    publication_type: list[FacetValue]
+    journal: list[FacetValue]
+    mesh: list[FacetValue]
+    language: list[FacetValue]
+    author: list[FacetValue]
+
+
+class Page(NamedTuple):
+    """One page of hits."""
+
+    hits: list[Hit]
+    n_matching: int
+    """Number of articles that fulfill the conditions; without conditions, all articles of the index."""
+    is_narrowed: bool
+    """Whether the search has conditions."""
+    has_more: bool
+    """Whether another page follows."""
+    facets: Facets | None
+    """None where they were not asked for."""
+
+
+def count_facets(hits: Sequence[Hit], chosen: Filters) -> Facets:
+    """Count the values of `hits`; values of the filters in force are marked as chosen and come first."""
+    articles = [hit.article for hit in hits]
+    decades = Counter(article.year // 10 * 10 for article in articles if article.year)
+    return Facets(
+        [Decade(first, first + 9, decades[first]) for first in sorted(decades, reverse=True)],
+        _count_values(
+            (term.name for article in articles for term in article.publication_types), chosen.publication_type
+        ),
+        _count_values((hit.journal for hit in hits if hit.journal), chosen.journal),
+        _count_values(
+            (name for article in articles for name in {h.name for h in article.mesh_headings}), chosen.mesh
+        ),
+        _count_values((language for article in articles for language in article.languages), chosen.language),
+        _count_values(
+            (name_author(author) for article in articles for author in article.authors), chosen.author
+        ),
+    )
+
+
+def name_author(author: Author) -> str:
+    """Write an author as reference lists do: `Smith JA`, or the name of a group."""
+    names = (author.last_name, author.initials or author.fore_name, author.suffix)
+    return author.collective_name or " ".join(name for name in names if name)
+
+
+def sort_hits(hits: Sequence[Hit], sort: Sort) -> list[Hit]:
+    """Put hits that come best first into the order of `sort`."""
+    if sort == "relevance":
+        return list(hits)
+    return sorted(hits, key=lambda hit: -(hit.article.year or 0))
+
+
+def _count_values(names: Iterable[str], chosen: Sequence[str]) -> list[FacetValue]:
+    counts = Counter(names)
+    others = sorted(counts.keys() - set(chosen), key=lambda name: (-counts[name], name))
+    return [FacetValue(name, counts[name], True) for name in dict.fromkeys(chosen)] + [
+        FacetValue(name, counts[name], False) for name in others[:_N_VALUES]
+    ]
