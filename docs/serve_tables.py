@@ -28,7 +28,7 @@ def summary(results: Path) -> str:
 
 def _limits() -> str:
     from pubvec.cli.options import field_docs
-    from pubvec.server.limits import LimitsConfig
+    from pubvec.server.config import LimitsConfig
 
     docs = field_docs(LimitsConfig)
     lines = [

@@ -88,7 +88,7 @@ ADDRESSES = {
     "matplotlib": {"evaluation/plots.py"},
     "fastembed": {CONTENDERS},
     "model2vec": {CONTENDERS},
-    "faiss": {"retrieval/dense.py"},
+    "faiss": {"retrieval/dense.py", "server/field_map.py"},
     "tantivy": {"retrieval/lexical.py", "retrieval/matching.py"},
     "httpx": {"retrieval/chat.py"},
     "txtai": {"retrieval/txtai.py"},
@@ -97,7 +97,7 @@ ADDRESSES = {
     "starlette": {"server/"},
     "uvicorn": {"server/app.py"},
     "prometheus_client": {"server/metrics.py"},
-    "orjson": {"server/writing.py"},
+    "orjson": {"server/api_errors.py"},
     "mcp": {"server/mcp.py"},
 }
 DOORS = {

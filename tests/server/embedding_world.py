@@ -8,8 +8,8 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from pubvec.encoder.text_encoder import TextEncoder
-from pubvec.server.app import Door, create_app
-from pubvec.server.limits import LimitsConfig
+from pubvec.server.app import create_app
+from pubvec.server.config import LimitsConfig, ServerConfig
 
 TEXTS = [
     "Aspirin after a stroke.",
@@ -20,10 +20,10 @@ TEXTS = [
 
 
 def make_client(
-    encoder: TextEncoder, *, door: Door | None = None, reranker: Any = None, **limits: float
+    encoder: TextEncoder, *, config: ServerConfig | None = None, reranker: Any = None, **limits: float
 ) -> TestClient:
     """A client of a server with these limits."""
-    app = create_app(encoder=encoder, reranker=reranker, limits=LimitsConfig(**limits), door=door)
+    app = create_app(encoder=encoder, reranker=reranker, limits=LimitsConfig(**limits), config=config)
     return TestClient(app, raise_server_exceptions=False)
 
 

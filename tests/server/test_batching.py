@@ -12,8 +12,9 @@ from embedding_world import TEXTS
 
 from pubvec.encoder import load
 from pubvec.errors import ConfigError
+from pubvec.server.api_errors import ApiError
 from pubvec.server.batching import DynamicBatcher
-from pubvec.server.limits import LimitsConfig, Refusal
+from pubvec.server.config import LimitsConfig
 from pubvec.server.metrics import Metrics
 
 
@@ -119,7 +120,7 @@ def test_too_much_waiting_is_refused_at_once_and_nothing_of_it_computed(tiny):
         )  # all that may wait, and more than is taken at once
         await asyncio.sleep(0)
         batcher._count_waiting(1)
-        with pytest.raises(Refusal, match="max_waiting_tokens") as refused:
+        with pytest.raises(ApiError, match="max_waiting_tokens") as refused:
             await batcher.encode(tokens)
         batcher._count_waiting(-1)
         assert refused.value.status == 429
@@ -167,7 +168,7 @@ def test_a_batch_that_fails_fails_its_requests_alone(tiny):
 
     async def work():
         batcher = DynamicBatcher(watched, LimitsConfig(), Metrics())
-        with pytest.raises(Refusal, match="could not encode") as failed:
+        with pytest.raises(ApiError, match="could not encode") as failed:
             await batcher.encode(tokens)
         assert failed.value.status == 424
         assert len(await batcher.encode(tokens)) == 4

@@ -12,8 +12,8 @@ from embedding_world import TEXTS, Gate
 from web_world import serving
 
 from pubvec.encoder import load
-from pubvec.server.app import Door, create_app
-from pubvec.server.limits import LimitsConfig
+from pubvec.server.app import create_app
+from pubvec.server.config import LimitsConfig, ServerConfig
 
 KEY = "a-key"
 
@@ -25,7 +25,7 @@ def encoder(tiny_model):
 
 @pytest.fixture(scope="module")
 def address(encoder):
-    with serving(create_app(encoder=encoder, door=Door("0.0.0.0", key=KEY))) as address:
+    with serving(create_app(encoder=encoder, config=ServerConfig("0.0.0.0", key=KEY))) as address:
         yield address
 
 

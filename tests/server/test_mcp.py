@@ -13,8 +13,7 @@ import rispy
 from web_world import HOSTILE, HOSTILE_PMID, RETRACTED_PMID, make_web_index, serving
 
 from pubvec.retrieval.searcher import Searcher
-from pubvec.server.app import Door
-from pubvec.server.limits import LimitsConfig
+from pubvec.server.config import LimitsConfig, ServerConfig
 
 mcp = pytest.importorskip("mcp")
 
@@ -33,7 +32,7 @@ def searcher(folder):
 def address(searcher):
     from pubvec.server.mcp import create_http_app, make_mcp_server
 
-    with serving(create_http_app(make_mcp_server(searcher), Door(), LimitsConfig())) as address:
+    with serving(create_http_app(make_mcp_server(searcher), ServerConfig(), LimitsConfig())) as address:
         yield address
 
 
@@ -126,7 +125,9 @@ def test_http_keeps_the_servers_rules(searcher, address):
 
     assert httpx.get(f"{address}/health").status_code == 200
     assert httpx.post(f"{address}/mcp", headers={"Host": "example.org"}).status_code == 421
-    app = create_http_app(make_mcp_server(searcher), Door("0.0.0.0", key="k"), LimitsConfig(payload_limit=50))
+    app = create_http_app(
+        make_mcp_server(searcher), ServerConfig("0.0.0.0", key="k"), LimitsConfig(payload_limit=50)
+    )
     with serving(app) as guarded:
         assert httpx.post(f"{guarded}/mcp", json={}).status_code == 401
         headers = {"Authorization": "Bearer k"}

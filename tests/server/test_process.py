@@ -17,7 +17,7 @@ import pytest
 from web_world import make_web_index
 
 from pubvec.encoder import load
-from pubvec.server.app import KEY_VARIABLE
+from pubvec.server.config import KEY_VARIABLE
 
 
 @pytest.fixture(scope="module")

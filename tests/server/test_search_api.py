@@ -23,10 +23,9 @@ from pubvec.conversion.exporting import export
 from pubvec.retrieval.citations import write_hits
 from pubvec.retrieval.constraints import Filters
 from pubvec.retrieval.searcher import Searcher
-from pubvec.server.asking import FAILED
+from pubvec.server.ask_stream import FAILED
 from pubvec.server.field_map import group_vectors, project
-from pubvec.server.finding import find
-from pubvec.server.parameters import Parameters
+from pubvec.server.parameters import Parameters, find_page
 from pubvec.server.search_api import write_blocks
 from pubvec.tables import dict_of
 
@@ -172,9 +171,9 @@ def test_searches_beside_each_other_do_not_mix(searcher: Searcher) -> None:
         for n in range(6)
         for topic in ("asthma", "sepsis", "memory")
     ]
-    alone = [find(searcher, parameters) for parameters in asked]
+    alone = [find_page(searcher, parameters) for parameters in asked]
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda parameters: find(searcher, parameters), asked * 2)) == alone * 2
+        assert list(pool.map(lambda parameters: find_page(searcher, parameters), asked * 2)) == alone * 2
 
 
 def test_an_article(client: TestClient, searcher: Searcher) -> None:

@@ -20,8 +20,8 @@ from pubvec.records import Article, Author, Correction, Journal, MeshHeading, Te
 from pubvec.retrieval.chat import ChatConfig
 from pubvec.retrieval.indexing import index
 from pubvec.retrieval.searcher import Searcher
-from pubvec.server.app import Door, configure, create_app
-from pubvec.server.limits import LimitsConfig
+from pubvec.server.app import configure, create_app
+from pubvec.server.config import LimitsConfig, ServerConfig
 
 JOURNALS = (
     ("Annals of Invented Medicine", "Ann Invent Med"),
@@ -118,7 +118,7 @@ def make_app(searcher: Searcher, chat: ChatConfig | None = None) -> FastAPI:
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """The address at which `app` is served from a thread."""
-    server = uvicorn.Server(configure(app, Door(port=0), LimitsConfig()))
+    server = uvicorn.Server(configure(app, ServerConfig(port=0), LimitsConfig()))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -18,7 +18,7 @@ from pubvec.retrieval import ChatConfig
 from pubvec.server import LimitsConfig
 
 if TYPE_CHECKING:
-    from pubvec.server import Door
+    from pubvec.server import ServerConfig
 
 Host = Annotated[str, typer.Option(help="Address to listen on; one that others reach needs $PUBVEC_API_KEY.")]
 Port = Annotated[int, typer.Option("--port", "-p", min=0, max=65535)]
@@ -56,12 +56,12 @@ def serve(
 
     Example: pubvec serve index/ --port 8000
     """
-    door = _open_door(host, port, cors_origin)
+    config = _make_config(host, port, cors_origin)
     from pubvec.server import serve as run
 
     what = "embeddings" if index is None else str(index)
     console().say(f"http://{host}:{port}/ serves {what}; interrupt to stop")
-    run(index, model=model, reranker=reranker, chat=chat, limits=limits, door=door)
+    run(index, model=model, reranker=reranker, chat=chat, limits=limits, config=config)
 
 
 @with_config(LimitsConfig, "limits")
@@ -78,11 +78,11 @@ def embed_server(
 
     Example: pubvec embed-server --port 8000
     """
-    door = _open_door(host, port, cors_origin)
+    config = _make_config(host, port, cors_origin)
     from pubvec.server import serve as run
 
     console().say(f"http://{host}:{port}/v1 serves embeddings of {model}; interrupt to stop")
-    run(model=model, reranker=reranker, limits=limits, door=door)
+    run(model=model, reranker=reranker, limits=limits, config=config)
 
 
 @with_config(LimitsConfig, "limits")
@@ -101,7 +101,7 @@ def mcp(
     """
     if transport not in ("stdio", "http"):
         raise ConfigError(f"transport is stdio or http, not {transport!r}")
-    door = _open_door(host, port, [])
+    config = _make_config(host, port, [])
     require("mcp", extra="serve")
     from pubvec.server import serve_http, serve_stdio
 
@@ -109,11 +109,11 @@ def mcp(
         serve_stdio(index, model)
         return
     console().say(f"http://{host}:{port}/mcp serves {index}; interrupt to stop")
-    serve_http(index, model, door=door, limits=limits)
+    serve_http(index, model, config=config, limits=limits)
 
 
-def _open_door(host: str, port: int, origins: list[str]) -> Door:
+def _make_config(host: str, port: int, origins: list[str]) -> ServerConfig:
     require("fastapi", extra="serve")
-    from pubvec.server import KEY_VARIABLE, Door
+    from pubvec.server import KEY_VARIABLE, ServerConfig
 
-    return Door(host, port, os.environ.get(KEY_VARIABLE), tuple(origins))
+    return ServerConfig(host, port, os.environ.get(KEY_VARIABLE), tuple(origins))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +16,13 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
 from pubvec.encoder import DEFAULT_MODEL, Scorer, TextEncoder, load, load_scorer
-from pubvec.errors import ConfigError
+from pubvec.server.api_errors import ErrorResponder
+from pubvec.server.config import LimitsConfig, ServerConfig
 from pubvec.server.embedding import Embedder
-from pubvec.server.express import Express
-from pubvec.server.guard import LOOPBACK_HOSTS, Guard
-from pubvec.server.limits import LimitsConfig
+from pubvec.server.fast_path import FastPath
 from pubvec.server.metrics import Metrics
+from pubvec.server.middleware import RequestMiddleware
 from pubvec.server.openai import make_openai_router
-from pubvec.server.refusals import Refuser
 from pubvec.server.tei import make_tei_router
 from pubvec.version import __version__
 
@@ -34,44 +31,9 @@ if TYPE_CHECKING:
 
     from pubvec.retrieval import ChatConfig, Searcher
 
-KEY_VARIABLE = "PUBVEC_API_KEY"
 _MAX_HEAD_BYTES = 64 * 1024
 _BACKLOG = 2048
 _OFTEN = ("/embed", "/v1/embeddings")
-
-
-@dataclass(frozen=True)
-class Door:
-    """Who may come in."""
-
-    host: str = "127.0.0.1"
-    """Address to listen on; one that other machines reach needs a key."""
-    port: int = 8000
-    key: str | None = field(default=None, repr=False)
-    """That every request must give. None: no key."""
-    origins: Sequence[str] = ()
-    """Other sites whose pages may read answers (CORS)."""
-
-    def __post_init__(self) -> None:
-        if self.key is not None and not self.key.strip():
-            raise ConfigError("the key is empty: set one, or none")
-        if self.key is None and not self.is_loopback:
-            raise ConfigError(
-                f"host {self.host} is one that other machines reach: set a key in ${KEY_VARIABLE}, or serve 127.0.0.1"
-            )
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine reaches the host."""
-        try:
-            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    @property
-    def hosts(self) -> Sequence[str] | None:
-        """Names by which the server may be addressed. None: any, for whoever has the key."""
-        return LOOPBACK_HOSTS if self.key is None else None
 
 
 def create_app(
@@ -81,7 +43,7 @@ def create_app(
     reranker: Scorer | None = None,
     chat: ChatConfig | None = None,
     limits: LimitsConfig | None = None,
-    door: Door | None = None,
+    config: ServerConfig | None = None,
 ) -> FastAPI:
     """The endpoints for embeddings and, over an open index, the search API and the pages.
 
@@ -91,7 +53,7 @@ def create_app(
         reranker: of `/rerank`. None: it scores by the encoder's cosine.
         chat: the endpoint that answers questions. None: there are no answers, only evidence.
         limits: None: the defaults.
-        door: None: no key is asked for, and any name of the host will do.
+        config: None: no key is asked for, and any name of the host will do.
 
     Raises:
         ConfigError: a text of the model does not fit the limits.
@@ -110,38 +72,42 @@ def create_app(
     tei, openai = make_tei_router(embedder, metrics), make_openai_router(embedder)
     app.include_router(tei)
     app.include_router(openai)
-    refuser = Refuser()
+    responder = ErrorResponder()
     if searcher is not None:
         from pubvec.server.search_api import make_search_router
-        from pubvec.server.web import make_web_router, render_refusal
+        from pubvec.server.web import make_web_router, render_error
 
         app.include_router(make_search_router(searcher, chat))
         app.include_router(make_web_router(searcher, chat))
-        refuser = Refuser(render_refusal)
-    refuser.add_to(app)
+        responder = ErrorResponder(render_error)
+    responder.add_to(app)
     routes = [route for router in (tei, openai) for route in router.routes]
     often = [route for route in routes if isinstance(route, APIRoute) and route.path in _OFTEN]
-    app.add_middleware(Express, routes=often)
-    guard_app(app, limits, metrics, refuser, door)
+    app.add_middleware(FastPath, routes=often)
+    add_request_middleware(app, limits, metrics, responder, config)
     return app
 
 
-def guard_app(
-    app: Starlette, limits: LimitsConfig, metrics: Metrics, refuser: Refuser, door: Door | None
+def add_request_middleware(
+    app: Starlette,
+    limits: LimitsConfig,
+    metrics: Metrics,
+    responder: ErrorResponder,
+    config: ServerConfig | None,
 ) -> None:
     """Put the limits, the key and the permission of other sites before the routes of `app`."""
     app.add_middleware(
-        Guard,
+        RequestMiddleware,
         limits=limits,
         metrics=metrics,
-        refuser=refuser,
-        key=None if door is None else door.key,
-        hosts=None if door is None else door.hosts,
+        responder=responder,
+        key=None if config is None else config.key,
+        hosts=None if config is None else config.hosts,
     )
-    if door is not None and door.origins:
+    if config is not None and config.origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=list(door.origins),
+            allow_origins=list(config.origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
             expose_headers=["X-Request-Id"],
@@ -155,7 +121,7 @@ def serve(
     reranker: str | None = None,
     chat: ChatConfig | None = None,
     limits: LimitsConfig | None = None,
-    door: Door | None = None,
+    config: ServerConfig | None = None,
 ) -> None:
     """Serve an index, or a model alone, until the process is told to stop; what it has taken on is finished first.
 
@@ -165,13 +131,13 @@ def serve(
         reranker: name or folder of a cross-encoder or a late-interaction model, for `/rerank`.
         chat: see `create_app`.
         limits: see `create_app`.
-        door: None: this machine alone, at port 8000.
+        config: None: this machine alone, at port 8000.
 
     Raises:
         ConfigError: a text of the model does not fit the limits.
         InputError: see `Searcher` and `load`.
     """
-    door, limits = door or Door(), limits or LimitsConfig()
+    config, limits = config or ServerConfig(), limits or LimitsConfig()
     searcher = None
     if index is not None:
         from pubvec.retrieval import Searcher
@@ -183,23 +149,23 @@ def serve(
         reranker=None if reranker is None else load_scorer(reranker),
         chat=chat,
         limits=limits,
-        door=door,
+        config=config,
     )
-    run(app, door, limits)
+    run(app, config, limits)
 
 
-def run(app: ASGIApp, door: Door, limits: LimitsConfig) -> None:
+def run(app: ASGIApp, config: ServerConfig, limits: LimitsConfig) -> None:
     """Listen until the process is told to stop."""
     log_requests()
-    uvicorn.Server(configure(app, door, limits)).run()
+    uvicorn.Server(configure(app, config, limits)).run()
 
 
-def configure(app: ASGIApp, door: Door, limits: LimitsConfig) -> uvicorn.Config:
+def configure(app: ASGIApp, config: ServerConfig, limits: LimitsConfig) -> uvicorn.Config:
     """How uvicorn serves `app`."""
     return uvicorn.Config(
         app,
-        host=door.host,
-        port=door.port,
+        host=config.host,
+        port=config.port,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -1,9 +1,9 @@
-"""Dynamic batching: what different requests wait for is encoded together.
+"""Dynamic batching: texts of different requests are encoded together.
 
-While texts are computed, others gather. Requests take turns; with the text whose turn it is go waiting texts of any request
-that share its length, as the encoder computes these as one array without padding, up to a budget of tokens. So a short
-query does not wait behind a long list, nor for the slowest text of a batch, and no vector depends on its neighbors
-(see `TextEncoder`).
+Texts queue while a batch is computed. Requests take turns: the next text of the next request starts a batch, and queued ones
+of any request join it if they have the same number of tokens, up to a budget of tokens. The encoder computes texts of one
+length without padding, so a vector does not depend on the other texts of its batch (see `TextEncoder`). Because requests
+take turns, a short query waits neither for a long list before it nor for the longest text of a batch.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from functools import partial
 import numpy as np
 
 from pubvec.encoder import FloatArray, TextEncoder
-from pubvec.server.limits import LimitsConfig, Refusal
+from pubvec.server.api_errors import ApiError
+from pubvec.server.config import LimitsConfig
 from pubvec.server.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
 
 class _Request:
-    """Texts of one request on their way through the encoder."""
+    """The state of one request: its texts, and the vectors computed so far."""
 
     def __init__(self, tokens: Sequence[list[int]], dim: int) -> None:
         self.tokens = tokens
         self.vectors = np.empty((len(tokens), dim), np.float32)
         self.next = 0
-        """Text whose turn comes next, unless it has gone with others."""
+        """Index of the next text to encode, unless it has already joined a batch of another request."""
         self.n_left = len(tokens)
         self.done: asyncio.Future[FloatArray] = asyncio.get_running_loop().create_future()
 
@@ -48,16 +49,16 @@ class _Request:
 
 
 _Text = tuple[_Request, int]
-"""One text of a request."""
+"""A request and the index of one of its texts."""
 
 
 class DynamicBatcher:
     """Encodes for all requests of one event loop. Its threads start with the first request.
 
     Args:
-        encoder: no text of it may have more than `max_batch_tokens`, which `LimitsConfig.check` says.
-        limits: `max_batch_tokens` and `max_waiting_tokens`.
-        metrics: told of every batch.
+        encoder: Encodes the texts. Its longest text must fit into `max_batch_tokens` (see `LimitsConfig.check`).
+        limits: Provides `max_batch_tokens` and `max_waiting_tokens`.
+        metrics: Records every batch.
     """
 
     def __init__(self, encoder: TextEncoder, limits: LimitsConfig, metrics: Metrics) -> None:
@@ -68,24 +69,24 @@ class DynamicBatcher:
         self._budget = min(limits.max_batch_tokens, encoder.tokens_per_batch)
         self._turns: deque[_Request] = deque()
         self._waiting: defaultdict[int, dict[_Text, None]] = defaultdict(dict)
-        """Texts that may share a batch, by their length; all of them if the encoder pads."""
+        """Waiting texts by number of tokens. If the encoder pads, all of them are under key 0."""
         self._n_waiting_tokens = 0
         self._n_started = 0
         self._idle = asyncio.Event()
         self._threads = ThreadPoolExecutor(encoder.n_workers, thread_name_prefix="pubvec-batches")
 
     async def encode(self, tokens: Sequence[list[int]]) -> FloatArray:
-        """Vectors of texts, as `TextEncoder.encode_tokens` gives them. *Shape:* (n, dim)
+        """Encode tokenized texts as `TextEncoder.encode_tokens` does. *Shape:* (n, dim)
 
         Raises:
-            Refusal: 429: too much waits already; nothing of the request is then computed.
+            ApiError: 429 if too many tokens wait already. Nothing of the request is computed then.
         """
         if not tokens:
             return np.empty((0, self._encoder.dim), np.float32)
         n_tokens = sum(map(len, tokens))
         limit = self._limits.max_waiting_tokens
         if self._n_waiting_tokens and self._n_waiting_tokens + n_tokens > limit:
-            raise Refusal(429, f"more than max_waiting_tokens ({limit:,}) would wait: try again later")
+            raise ApiError(429, f"more than max_waiting_tokens ({limit:,}) would wait: try again later")
         request = _Request(tokens, self._encoder.dim)
         self._turns.append(request)
         for row, each in enumerate(tokens):
@@ -95,18 +96,18 @@ class DynamicBatcher:
         try:
             return await request.done
         finally:
-            if request.n_left:  # whoever asked has gone
+            if request.n_left:  # the request was canceled
                 self._forget(request)
 
     async def close(self) -> None:
-        """Finish what was taken on."""
+        """Finish the accepted requests, then stop the threads."""
         while self._n_started:
             self._idle.clear()
             await self._idle.wait()
         self._threads.shutdown()
 
     def _start(self) -> None:
-        """Give every worker what comes next, and one batch more, so that none waits for this loop."""
+        """Submit a batch for every worker and one more, so that no worker waits for the event loop."""
         while self._n_started <= self._encoder.n_workers and (batch := self._take()):
             is_alone = not self._n_started and not self._n_waiting_tokens
             self._n_started += 1
@@ -120,7 +121,7 @@ class DynamicBatcher:
             computed.add_done_callback(partial(self._place, batch, began))
 
     def _take(self) -> list[_Text]:
-        """The text whose turn it is, and those that go with it."""
+        """Remove and return the next batch: the text whose turn it is, and waiting texts of the same length."""
         while self._turns:
             request = self._turns.popleft()
             if request.done.done() or (row := next(self._iter_waiting(request), None)) is None:
@@ -143,7 +144,7 @@ class DynamicBatcher:
         return []
 
     def _iter_waiting(self, request: _Request) -> Iterator[int]:
-        """The texts of a request that wait, in their order."""
+        """Yield the indices of the texts of a request that still wait."""
         for row in range(request.next, len(request.tokens)):
             if (request, row) in self._waiting[self._kind(request.tokens[row])]:
                 yield row
@@ -157,10 +158,10 @@ class DynamicBatcher:
             self._metrics.inputs.inc(len(batch))
             for (request, row), vector in zip(batch, computed.result(), strict=True):
                 request.place(row, vector)
-        else:  # whatever the model's library raises, the next batch may be sound
+        else:  # an error of one batch says nothing about the next one
             _log.error("a batch of %d texts could not be encoded", len(batch), exc_info=error)
             for request, _ in batch:
-                request.fail(Refusal(424, "the model could not encode this"))
+                request.fail(ApiError(424, "the model could not encode this"))
         self._start()
         if not self._n_started:
             self._idle.set()

@@ -1,4 +1,4 @@
-"""What the embedding endpoints of both protocols share: inputs → tokens → vectors, and scores of pairs."""
+"""The embedding service behind the endpoints of both protocols: it tokenizes, encodes and scores pairs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pydantic import Field, PlainValidator
 
 from pubvec.encoder import Calibration, EmbeddingForm, FloatArray, Scorer, Side, TextEncoder
 from pubvec.errors import ConfigError, InputError
+from pubvec.server.api_errors import ApiError
 from pubvec.server.batching import DynamicBatcher
-from pubvec.server.limits import LimitsConfig, Refusal
+from pubvec.server.config import LimitsConfig
 from pubvec.server.metrics import Metrics
 
 _LOGISTIC = Calibration(slope=1.0, intercept=0.0)
-"""Logit → probability."""
+"""Maps a logit to a probability."""
 _Given = TypeVar("_Given")
 _Computed = TypeVar("_Computed")
 _N_CHARACTERS = 20_000
-"""Texts above this are cut into tokens in a thread: below, the change of thread would take longer."""
+"""Longer texts are tokenized in a thread. For shorter ones, switching threads takes longer than tokenizing."""
 
 
 _Text = Annotated[str, Field(min_length=1)]
@@ -31,7 +32,7 @@ _Many = Annotated[list[_Item], Field(min_length=1)]
 
 
 def _read_inputs(value: Any) -> list[str] | list[list[int]]:
-    """One text or many, as strings or as token ids, always as a list."""
+    """Return a list of texts or of lists of token ids, whether one was sent or many."""
     many = value if isinstance(value, list) else [value]
     if many and many is value and all(type(item) is int for item in many):
         many = [many]
@@ -50,24 +51,24 @@ Inputs = Annotated[
 
 
 class Prepared(NamedTuple):
-    """Inputs as the model reads them."""
+    """Tokenized inputs."""
 
     tokens: list[list[int]]
 
     @property
     def n_tokens(self) -> int:
-        """Of all texts together."""
+        """Number of tokens of all inputs together."""
         return sum(map(len, self.tokens))
 
 
 class Embedder:
-    """One model, and perhaps a second one that reranks, for all requests of an event loop.
+    """Encodes and scores for all requests of one event loop.
 
     Args:
-        encoder: of texts.
-        reranker: of pairs. None: these are scored by the cosine of the encoder.
-        limits: checked here: inputs a request, tokens that wait.
-        metrics: told of every batch.
+        encoder: Encodes texts.
+        limits: Limits on the inputs of a request and on the tokens that wait.
+        metrics: Records every batch.
+        reranker: Scores pairs. None scores them by the cosine of the vectors of `encoder`.
     """
 
     def __init__(
@@ -90,70 +91,71 @@ class Embedder:
         truncate: bool = True,
         side: Side = "right",
     ) -> Prepared:
-        """Tokens of `inputs`.
+        """Tokenize `inputs`.
 
         Args:
-            inputs: texts, or token ids with the special ones or without.
-            prompt_name: `query` or `document`, of the model's prompts. None: what it has by default.
-            truncate: cut what is longer than the model reads, rather than refuse it.
-            side: that is cut off.
+            inputs: Texts, or lists of token ids with or without the special tokens.
+            prompt_name: Name of the model's prompt to put before each text: `query` or `document`. None uses the default.
+            truncate: Truncate inputs that are too long for the model. False refuses them.
+            side: Side from which tokens are removed.
 
         Raises:
-            Refusal: 400: there is none, or one is empty; 413: too many; 422: a prompt or token that the model does not have,
-                or a text longer than it reads.
+            ApiError: 400 if there is no input or an empty one, 413 if there are too many, 422 if the model does not have the
+                prompt or a token, or if an input is too long and must not be truncated.
         """
         self.check_number(len(inputs))
         empty = next((number for number, each in enumerate(inputs) if not each), None)
         if empty is not None:
-            raise Refusal(400, f"input {empty} (counted from 0) is empty", kind="empty")
+            raise ApiError(400, f"input {empty} (counted from 0) is empty", error_type="empty")
         prompt = self._prompt_of(prompt_name)
         if sum(map(len, inputs)) > _N_CHARACTERS:
             return await to_thread.run_sync(self._prepare, inputs, prompt, truncate, side)
         return self._prepare(inputs, prompt, truncate, side)
 
     def check_number(self, n_inputs: int) -> None:
-        """Refuse a request of no input or of too many."""
+        """Raise `ApiError` if a request has no input or too many."""
         if not n_inputs:
-            raise Refusal(400, "there is no input: send at least one text", kind="empty")
+            raise ApiError(400, "there is no input: send at least one text", error_type="empty")
         if n_inputs > self.limits.max_client_batch_size:
-            raise Refusal(
+            raise ApiError(
                 413,
                 f"{n_inputs:,} inputs: max_client_batch_size is {self.limits.max_client_batch_size:,}: send fewer at a time",
             )
 
     async def embed(self, prepared: Prepared, form: EmbeddingForm) -> FloatArray:
-        """Vectors of prepared inputs in a `form`. *Shape:* (n, dimensions), float32
+        """Encode prepared inputs. *Shape:* (n, dimensions), float32
 
         Raises:
-            Refusal: 422: the model has no such form; 429: too much waits.
+            ApiError: 422 if the model does not support `form`, 429 if too many tokens wait.
         """
         try:
             form.check(self.encoder.dim)
         except ConfigError as error:
-            raise Refusal(422, str(error)) from error
+            raise ApiError(422, str(error)) from error
         return form.apply(await self._batcher.encode(prepared.tokens), None)
 
     async def embed_each_token(self, prepared: Prepared) -> list[FloatArray]:
-        """The vector of every token. *Shape:* (n_tokens, width), float32, for each input
+        """Return the vectors of all tokens of each input. *Shape:* (n_tokens, width), float32
 
         Raises:
-            Refusal: 413: more tokens than a batch may have; 424: the model gives no such vectors.
+            ApiError: 413 if there are more tokens than a batch may have, 424 if the model has no vectors of tokens.
         """
         limit = self.limits.max_batch_tokens
         if prepared.n_tokens > limit:
-            raise Refusal(
+            raise ApiError(
                 413,
                 f"{prepared.n_tokens:,} tokens, each with a vector: max_batch_tokens is {limit:,}: send fewer texts",
             )
         try:
             return await self._in_thread(self.encoder.encode_each_token, prepared.tokens)
         except InputError as error:
-            raise Refusal(424, str(error)) from error
+            raise ApiError(424, str(error)) from error
 
     async def score(self, query: str, texts: Sequence[str], *, truncate: bool = True) -> FloatArray:
-        """Relevance of each of `texts` to `query`. *Shape:* (n,)
+        """Score the relevance of each of `texts` to `query`. *Shape:* (n,)
 
-        Logits of a cross-encoder, MaxSim of late interaction, or cosine. A reranker cuts what is too long for it.
+        A score is the logit of a cross-encoder, the MaxSim of late interaction, or a cosine. A reranker truncates texts
+        that are too long for it, whatever `truncate` says.
         """
         self.check_number(len(texts))
         if self.reranker is not None:
@@ -161,7 +163,7 @@ class Embedder:
         return await self.compare(query, texts, names=("query", "document"), truncate=truncate)
 
     def probabilities(self, scores: FloatArray) -> FloatArray:
-        """Scores as `score` gives them → probabilities of relevance, where the model knows these. *Shape:* any"""
+        """Turn scores into probabilities of relevance. Scores of a model without calibration are returned unchanged."""
         if self.reranker is None:
             calibration = self.encoder.calibration
             return scores if calibration is None else calibration.apply(scores)
@@ -178,7 +180,7 @@ class Embedder:
         truncate: bool = True,
         side: Side = "right",
     ) -> FloatArray:
-        """Cosine of `source` to each of `texts`. *Shape:* (n,)"""
+        """Return the cosine of `source` and each of `texts`. *Shape:* (n,)"""
         first = await self.prepare([source], prompt_name=names[0], truncate=truncate, side=side)
         rest = await self.prepare(texts, prompt_name=names[1], truncate=truncate, side=side)
         vectors = await self.embed(Prepared(first.tokens + rest.tokens), EmbeddingForm())
@@ -186,19 +188,19 @@ class Embedder:
         return cosines
 
     async def close(self) -> None:
-        """Finish what was taken on."""
+        """Finish the accepted requests, then stop the threads."""
         await self._batcher.close()
         self._thread.shutdown()
 
     async def _in_thread(self, compute: Callable[[_Given], _Computed], given: _Given) -> _Computed:
-        """One at a time, beside the batches."""
+        """Run `compute` in the thread that is kept for work outside of the batches, one call at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, compute, given)
 
     def _prompt_of(self, name: str | None) -> str:
         if name is None:
             return self.encoder.prompts.default
         if name not in self._prompts:
-            raise Refusal(422, f"prompt_name must be {' or '.join(self._prompts)}, not {name!r:.40}")
+            raise ApiError(422, f"prompt_name must be {' or '.join(self._prompts)}, not {name!r:.40}")
         return self._prompts[name]
 
     def _prepare(
@@ -207,19 +209,19 @@ class Embedder:
         tokenizer = self.encoder.tokenizer
         try:
             if isinstance(inputs[0], str):
-                whole = tokenizer.encode(inputs, prompt)  # type: ignore[arg-type]  # all are of one type
+                whole = tokenizer.encode(inputs, prompt)  # type: ignore[arg-type]  # all inputs have one type
             else:
                 whole = [tokenizer.complete(tokens) for tokens in inputs]  # type: ignore[arg-type]
         except InputError as error:
-            raise Refusal(422, str(error), kind="tokenizer") from error
+            raise ApiError(422, str(error), error_type="tokenizer") from error
         cut = [tokenizer.cut(tokens, side) for tokens in whole]
         too_long = [number for number, tokens in enumerate(whole) if len(cut[number]) < len(tokens)]
         if too_long and not truncate:
-            raise Refusal(
+            raise ApiError(
                 422,
                 f"input {too_long[0]} (counted from 0) has {len(whole[too_long[0]])} tokens: the model reads "
                 f"{tokenizer.max_seq_length}: set truncate, or send less",
-                kind="tokenizer",
+                error_type="tokenizer",
             )
         self._metrics.truncated.inc(len(too_long))
         return Prepared(cut)

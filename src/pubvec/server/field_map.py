@@ -1,44 +1,44 @@
-"""The neighborhood of a query at a glance: its best hits as points in a plane, in groups that name themselves."""
+"""Map of a query: its best hits as points in a plane, in groups named by their typical terms."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import faiss
 import numpy as np
 
 from pubvec.encoder import FloatArray
 from pubvec.records import Hit
-from pubvec.retrieval import IntArray, Lexical, Pmids, Searcher
-from pubvec.server.finding import rank_hits
-from pubvec.server.parameters import Parameters
+from pubvec.retrieval import IntArray, Searcher
+from pubvec.server.parameters import Parameters, find_hits
 
+Words = Callable[[str], list[str]]
+"""Function that returns the stems of a text."""
 N_PLACES = 500
 _N_GROUPS = 8
 _N_ROUNDS = 25
 _N_STARTS = 4
-_N_BASIS = 10
-_N_POWERS = 12
 _N_NAMES = 2
 _WORD = re.compile(r"[^\W\d_][\w-]{3,}")
 _CHECK_TAGS = re.compile(
     "Humans|Animals|Male|Female|Adult|Young Adult|Middle Aged|Aged|Aged, 80 and over|Adolescent|Child|Child, Preschool|"
     "Infant|Infant, Newborn|Pregnancy|Mice|Rats|Rabbits|Dogs|Cats|Cattle|Swine|Sheep"
 )
-"""NLM's check tags and the like, given to every article that they hold for: they name no topic."""
+"""NLM's check tags and similar headings. They are given to articles of every topic, so they name no group."""
 _METHOD_WORDS = re.compile(
     r"after|against|among|analys[ei]s|approach|associat(ed|ion)|before|based|between|cases?|clinical|comparison|cohort|data|development|does|during|effects?|evaluation|factors?|"
     r"evidence|following|from|groups?|high|human|impact|models?|outcomes?|patients?|prospective|randomi[sz]ed|reports?|"
     r"response|results?|retrospective|review|role|stud(y|ies)|systematic|treatment|trials?|using|what|when|whether|with"
 )
-"""Words in titles of every field."""
+"""Words of titles that name no topic."""
 
 
 class Place(NamedTuple):
-    """A hit in the plane."""
+    """A hit and its place on the map."""
 
     hit: Hit
     x: float
@@ -47,29 +47,31 @@ class Place(NamedTuple):
 
 
 class FieldMap(NamedTuple):
-    """Hits in the plane; both coordinates lie in -1..1."""
+    """A map of hits. Both coordinates lie between -1 and 1."""
 
     places: list[Place]
-    """Best hit first."""
+    """The hits, the best first."""
     groups: list[str]
-    """Names, the group with most hits first."""
+    """Names of the groups, the largest group first."""
     explained: float
-    """Part of the vectors' variance that the plane shows, 0..1."""
+    """Fraction of the variance of the vectors that the plane shows."""
 
 
 def map_field(searcher: Searcher, parameters: Parameters, n: int = N_PLACES) -> FieldMap:
-    """The best `n` hits by the two principal components of their vectors, grouped by k-means on the whole vectors.
+    """Place the best `n` hits by the two principal components of their vectors, and group them by k-means.
+
+    The groups are those of the whole vectors, not of their places in the plane.
 
     Raises:
-        InputError: the query is empty or malformed.
+        InputError: The query is empty or malformed.
     """
-    hits = rank_hits(searcher, parameters, n).ordered[:n]
+    hits = find_hits(searcher, parameters.model_copy(update={"n": n, "offset": 0}))
     if not hits:
         return FieldMap([], [], 0.0)
-    vectors = _vectors_of(searcher, hits)
+    vectors = searcher.vectors([hit.pmid for hit in hits])
     points, explained = project(vectors)
     groups = group_vectors(vectors, max(1, min(_N_GROUPS, len(hits) // 5)))
-    names = name_groups(hits, groups, searcher.lexical, parameters.q)
+    names = name_groups(hits, groups, searcher.words, parameters.q)
     places = [
         Place(hit, float(x), float(y), int(group))
         for hit, (x, y), group in zip(hits, points, groups, strict=True)
@@ -78,69 +80,60 @@ def map_field(searcher: Searcher, parameters: Parameters, n: int = N_PLACES) -> 
 
 
 def project(vectors: FloatArray) -> tuple[FloatArray, float]:
-    """Principal components of `vectors` (n, dim): points (n, 2) in -1..1, and the part of the variance that they show.
+    """Project vectors onto their first two principal components.
 
-    By power iteration from a random basis: Halko, Martinsson and Tropp 2011, "Finding structure with randomness", 4.4.
-    A whole SVD of 500 vectors takes seconds where the cores are busy.
+    Args:
+        vectors: *Shape:* (n, dim)
+
+    Returns:
+        Points between -1 and 1, *shape* (n, 2), and the fraction of the variance that they show.
     """
-    centered = vectors - vectors.mean(axis=0)
-    basis = centered @ np.random.default_rng(0).standard_normal((vectors.shape[1], _N_BASIS), np.float32)
-    for _ in range(_N_POWERS):
-        basis, _ = np.linalg.qr(centered @ (centered.T @ basis))
-    left, lengths, _ = np.linalg.svd(basis.T @ centered, full_matrices=False)
-    points: FloatArray = basis @ left[:, :2] * lengths[:2]
+    centered = (vectors - vectors.mean(axis=0)).astype(np.float64)
+    variances, axes = np.linalg.eigh(centered.T @ centered)  # ascending order
+    points = centered @ axes[:, :-3:-1]
     points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
-    # The sign of a component is arbitrary: the farthest point is put on the positive side, so that maps look alike.
+    # The sign of a component is arbitrary. The farthest point is put on the positive side, so that maps are reproducible.
     points *= np.where(points.max(axis=0) < -points.min(axis=0), -1, 1)
-    explained = float((lengths[:2] ** 2).sum() / max(float((centered**2).sum()), 1e-12))
-    return points / max(float(np.abs(points).max()), 1e-9), explained
+    explained = float(variances[-2:].sum() / max(float(variances.sum()), 1e-12))
+    scaled: FloatArray = (points / max(float(np.abs(points).max()), 1e-9)).astype(np.float32)
+    return scaled, explained
 
 
 def group_vectors(vectors: FloatArray, n_groups: int) -> IntArray:
-    """Group of each of `vectors` (n, dim) by k-means, the largest group 0: the best of a few starts, with a fixed seed."""
-    draw = np.random.default_rng(0)
-    tried = [_run_kmeans(vectors, _choose_centers(vectors, n_groups, draw)) for _ in range(_N_STARTS)]
-    groups, _ = min(tried, key=lambda one: one[1])
+    """Group vectors by k-means with a fixed seed.
+
+    Args:
+        vectors: *Shape:* (n, dim)
+        n_groups: Maximum number of groups. Fewer distinct vectors give fewer groups.
+
+    Returns:
+        The group of each vector, *shape* (n,). Groups are numbered from 0, the largest first.
+    """
+    n_groups = min(n_groups, len(np.unique(vectors, axis=0)))
+    kmeans = faiss.Kmeans(
+        vectors.shape[1], n_groups, niter=_N_ROUNDS, nredo=_N_STARTS, seed=0, min_points_per_centroid=1
+    )
+    data = np.ascontiguousarray(vectors, np.float32)
+    kmeans.train(data)
+    _, nearest = kmeans.index.search(data, 1)
+    _, groups = np.unique(nearest[:, 0], return_inverse=True)
     order = np.argsort(-np.bincount(groups), kind="stable")
     rank: IntArray = np.argsort(order)[groups]
     return rank
 
 
-def _choose_centers(vectors: FloatArray, n_groups: int, draw: np.random.Generator) -> FloatArray:
-    """Arthur and Vassilvitskii 2007, "k-means++: The Advantages of Careful Seeding". *Shape:* (n_groups or fewer, dim)"""
-    centers = vectors[[draw.integers(len(vectors))]]
-    while len(centers) < n_groups:
-        gap = _squared_distances(vectors, centers).min(axis=1)
-        if gap.sum() <= 0:  # fewer different vectors than groups
-            break
-        centers = np.concatenate([centers, vectors[[draw.choice(len(vectors), p=gap / gap.sum())]]])
-    return centers
-
-
-def _run_kmeans(vectors: FloatArray, centers: FloatArray) -> tuple[IntArray, float]:
-    """Groups, numbered without gaps, and the sum of squared distances to their centers."""
-    groups = np.full(len(vectors), -1)
-    for _ in range(_N_ROUNDS):
-        before = groups
-        gaps = _squared_distances(vectors, centers)
-        _, groups = np.unique(gaps.argmin(axis=1), return_inverse=True)
-        if np.array_equal(groups, before):
-            break
-        centers = np.stack([vectors[groups == group].mean(axis=0) for group in range(groups.max() + 1)])
-    return groups, float(gaps.min(axis=1).sum())
-
-
-def name_groups(hits: Sequence[Hit], groups: IntArray, lexical: Lexical, query: str = "") -> list[str]:
-    """What sets each group apart: the MeSH headings and words of titles most typical of it, rather not those of `query`."""
-    asked, used = set(lexical.words(query)), set[str]()
-    terms = [_terms_of(hit, lexical) for hit in hits]
+def name_groups(hits: Sequence[Hit], groups: IntArray, words_of: Words, query: str = "") -> list[str]:
+    """Name each group by the MeSH headings and words of titles that set it apart, preferably not by words of `query`."""
+    asked, used = set(words_of(query)), set[str]()
+    terms = [_terms_of(hit, words_of) for hit in hits]
     everywhere = Counter(term for own in terms for term in own)
     spelled = {term: name for own in terms for term, name in own.items()}
     names = []
     for group in range(int(groups.max()) + 1):
         inside = [own for own, of in zip(terms, groups, strict=True) if of == group]
         counts = Counter(term for own in inside for term in own)
-        # Its share of the Kullback-Leibler divergence of group and whole: frequent here, and more so than elsewhere.
+        # A term weighs as much as it contributes to the Kullback-Leibler divergence of the group from all hits: it must be
+        # frequent in the group, and more frequent than elsewhere.
         weight = {
             term: n * math.log(n / len(inside) * len(hits) / everywhere[term])
             for term, n in counts.items()
@@ -155,7 +148,7 @@ def name_groups(hits: Sequence[Hit], groups: IntArray, lexical: Lexical, query: 
 
 
 def _choose_apart(terms: Sequence[str], used: set[str]) -> list[str]:
-    """The first of `terms` without a stem that is `used`; theirs are added."""
+    """Return the first terms that share no stem with `used`, and add their stems to it."""
     chosen: list[str] = []
     for term in terms:
         stems = set(term.split())
@@ -165,22 +158,8 @@ def _choose_apart(terms: Sequence[str], used: set[str]) -> list[str]:
     return chosen
 
 
-def _terms_of(hit: Hit, lexical: Lexical) -> dict[str, str]:
-    """Stems of a heading or of a word → it as it is written."""
+def _terms_of(hit: Hit, words_of: Words) -> dict[str, str]:
+    """Map the stems of each heading and word of a title to its spelling."""
     headings = [h.name for h in hit.article.mesh_headings if not _CHECK_TAGS.fullmatch(h.name)]
     words = [word for word in _WORD.findall(hit.title.casefold()) if not _METHOD_WORDS.fullmatch(word)]
-    return {key: text for text in (*words, *headings) if (key := " ".join(lexical.words(text)))}
-
-
-def _squared_distances(vectors: FloatArray, centers: FloatArray) -> FloatArray:
-    """*Shape:* (n, n_centers)"""
-    products = vectors @ centers.T
-    squares: FloatArray = (vectors**2).sum(axis=1)[:, None] - 2 * products + (centers**2).sum(axis=1)
-    return np.maximum(squares, 0)
-
-
-def _vectors_of(searcher: Searcher, hits: Sequence[Hit]) -> FloatArray:
-    """*Shape:* (n, dim)"""
-    rows = searcher.lexical.rows(Pmids(frozenset(hit.pmid for hit in hits)))
-    row_of = dict(zip(searcher.dense.keys["pmid"][rows].tolist(), rows.tolist(), strict=True))
-    return searcher.dense.vectors(np.array([row_of[hit.pmid] for hit in hits]))
+    return {key: text for text in (*words, *headings) if (key := " ".join(words_of(text)))}

@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus' format: never a text, never an address with a query in it."""
+"""Metrics of the server in the format of Prometheus. They contain no text and no query."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOKENS = (16, 64, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
 
 class Metrics:
-    """The counts of one server."""
+    """The metrics of one server."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -46,7 +46,7 @@ class Metrics:
         Gauge("pubvec_info", "Version.", ["version"], registry=registry).labels(__version__).set(1)
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an answer."""
+        """Record one response."""
         if (found := self._found.get((method, route, status))) is None:
             found = self._requests.labels(method, route, status), self._seconds.labels(route)
             self._found[method, route, status] = found
@@ -54,5 +54,5 @@ class Metrics:
         found[1].observe(seconds)
 
     def write(self) -> bytes:
-        """All of them, as Prometheus reads them."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""Embeddings as OpenAI's API has them (https://platform.openai.com/docs/api-reference/embeddings)."""
+"""The embedding endpoints of OpenAI's API (https://platform.openai.com/docs/api-reference/embeddings)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from pubvec.encoder import EmbeddingForm
+from pubvec.server.api_errors import JSON, OPENAI_ERRORS, ApiError, dump_json
 from pubvec.server.embedding import Embedder, Inputs
-from pubvec.server.limits import Refusal
-from pubvec.server.refusals import OPENAI_REFUSALS
-from pubvec.server.writing import JSON, write_json
 
 
 class EmbeddingsRequest(BaseModel):
-    """Texts, and the form in which their vectors are wanted. What it does not name is ignored."""
+    """Texts, and the format of their vectors. Unknown fields are ignored, as OpenAI's clients send some."""
 
     input: Inputs
-    """Token ids are those of this server's model."""
+    """Texts or lists of token ids. The ids are those of this server's model."""
     model: str | None = None
     """Must be the one that is served, if it is given."""
     encoding_format: Literal["float", "base64"] = "float"
-    """`base64`: little-endian float32."""
+    """`base64` encodes the vector as little-endian float32."""
     dimensions: Annotated[int, Field(ge=1)] | None = None
-    """Leading dimensions to keep, for models trained for it."""
+    """Number of leading dimensions to keep. The model must have been trained for this number."""
 
 
 class Embedding(BaseModel):
@@ -37,14 +35,14 @@ class Embedding(BaseModel):
 
 
 class Usage(BaseModel):
-    """What was read, the special tokens included."""
+    """Number of tokens that were read, including special tokens."""
 
     prompt_tokens: int
     total_tokens: int
 
 
-class EmbeddingsAnswer(BaseModel):
-    """Vectors, in the order of the texts."""
+class EmbeddingsResponse(BaseModel):
+    """The vectors, in the order of the texts."""
 
     object: Literal["list"] = "list"
     data: list[Embedding]
@@ -53,7 +51,7 @@ class EmbeddingsAnswer(BaseModel):
 
 
 class Model(BaseModel):
-    """A model that is served."""
+    """A served model."""
 
     id: str
     object: Literal["model"] = "model"
@@ -61,22 +59,22 @@ class Model(BaseModel):
     owned_by: str = "pubvec"
 
 
-class ModelsAnswer(BaseModel):
-    """All of them."""
+class ModelsResponse(BaseModel):
+    """The list of served models."""
 
     object: Literal["list"] = "list"
     data: list[Model]
 
 
 def make_openai_router(embedder: Embedder) -> APIRouter:
-    """`/v1/embeddings`, the same as `/embeddings`, and `/v1/models`."""
-    router = APIRouter(tags=["OpenAI"], responses=OPENAI_REFUSALS)
+    """Return the routes `/v1/embeddings`, `/embeddings` and `/v1/models`."""
+    router = APIRouter(tags=["OpenAI"], responses=OPENAI_ERRORS)
     name = embedder.encoder.name
 
     async def embeddings(request: EmbeddingsRequest) -> Response:
-        """Vectors of texts. A text longer than the model reads is cut."""
+        """Return the vectors of texts. Texts that are too long for the model are truncated."""
         if request.model not in (None, name):
-            raise Refusal(404, f"the model {request.model!r:.80} is not served here: {name!r} is")
+            raise ApiError(404, f"the model {request.model!r:.80} is not served here: {name!r} is")
         prepared = await embedder.prepare(request.input)
         vectors = await embedder.embed(prepared, EmbeddingForm(dimensions=request.dimensions))
         rows: list[Any] = list(vectors)
@@ -91,23 +89,23 @@ def make_openai_router(embedder: Embedder) -> APIRouter:
             "model": name,
             "usage": {"prompt_tokens": n_tokens, "total_tokens": n_tokens},
         }
-        return Response(write_json(answer), media_type=JSON)
+        return Response(dump_json(answer), media_type=JSON)
 
     for path in ("/v1/embeddings", "/embeddings"):
-        router.post(path, response_model=EmbeddingsAnswer, operation_id=path.strip("/").replace("/", "_"))(
+        router.post(path, response_model=EmbeddingsResponse, operation_id=path.strip("/").replace("/", "_"))(
             embeddings
         )
 
     @router.get("/v1/models")
-    async def models() -> ModelsAnswer:
-        """The model that is served."""
-        return ModelsAnswer(data=[Model(id=name)])
+    async def models() -> ModelsResponse:
+        """List the served model."""
+        return ModelsResponse(data=[Model(id=name)])
 
     @router.get("/v1/models/{model:path}")
     async def model(model: str) -> Model:
-        """The model that is served, by its name."""
+        """Describe the served model by its name."""
         if model != name:
-            raise Refusal(404, f"the model {model!r:.80} is not served here: {name!r} is")
+            raise ApiError(404, f"the model {model!r:.80} is not served here: {name!r} is")
         return Model(id=name)
 
     return router

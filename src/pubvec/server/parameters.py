@@ -1,24 +1,24 @@
-"""What is asked, as it stands in a URL: one reading of it for the API and for the page."""
+"""Parameters of a search in a URL, shared by the API and the page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pubvec.errors import ConfigError
-from pubvec.retrieval import Filters, Ranking
+from pubvec.records import Hit
+from pubvec.retrieval import Filters, Page, Ranking, Searcher, SearchRequest, Sort
 
 MAX_HITS = 10_000
-"""So deep pages and exports go; the command line knows no limit."""
+"""Maximum depth of pages and exports. The command line has no limit."""
 MAX_PMID = 2**31 - 1
-Sort = Literal["relevance", "year"]
 
 
 def _drop_blank(values: Any) -> Any:
-    """What a form sends of a field that was left empty is nothing."""
+    """Drop the empty strings that a form sends for empty fields."""
     if isinstance(values, list | tuple):
         return [value for value in values if not isinstance(value, str) or value.strip()]
     return None if isinstance(values, str) and not values.strip() else values
@@ -41,18 +41,18 @@ _Year = Annotated[Annotated[int, Field(ge=1, le=9999)] | None, BeforeValidator(_
 
 
 class Parameters(BaseModel):
-    """A query with its filters, and which of its hits are wanted in which order."""
+    """A query, its filters, the order of the hits, and the page of hits to return."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     q: Annotated[str, Field(max_length=2000)] = ""
-    """A question or a few words, with conditions as PubMed writes them."""
+    """A question or a few words, with conditions in PubMed's syntax."""
     like: Annotated[_Pmid | None, BeforeValidator(_drop_blank)] = None
-    """Articles near to this one, where there is no query."""
+    """PMID of an article to which hits should be similar. It is ignored if there is a query."""
     year: Annotated[_Years | None, BeforeValidator(_drop_blank)] = None
-    """2020, or a range whose ends may be open: 2015..2020, 2015.., ..2020."""
+    """A year such as 2020, or a range whose ends may be open: 2015..2020, 2015.., ..2020."""
     first_year: Annotated[_Year, Field(alias="from")] = None
-    """The same as a form asks for it."""
+    """First and last year, as a form sends them."""
     last_year: Annotated[_Year, Field(alias="to")] = None
     journal: _Names = []
     mesh: _Names = []
@@ -64,16 +64,18 @@ class Parameters(BaseModel):
     not_retracted: Annotated[bool, BeforeValidator(lambda value: _drop_blank(value) or False)] = False
     ranking: Ranking = "hybrid"
     sort: Sort = "relevance"
-    """`year`: the best 1,000 hits, newest first."""
+    """`relevance` puts the best hit first. `year` puts the newest of the best 1,000 hits first."""
     n: Annotated[int, Field(ge=1, le=MAX_HITS)] = 10
-    """Hits a page."""
+    """Number of hits on a page."""
     offset: Annotated[int, Field(ge=0, le=MAX_HITS)] = 0
-    """Hits before the first one."""
+    """Number of hits to skip."""
 
     @model_validator(mode="after")
     def _check(self) -> Parameters:
-        if self.q.strip():  # typed on the page of similar articles, which it leaves
-            object.__setattr__(self, "like", None)  # frozen for everyone else
+        if self.q.strip():  # a query typed on the page of similar articles replaces them
+            object.__setattr__(
+                self, "like", None
+            )  # pydantic forbids a normal assignment because the model is frozen
         if self.offset + self.n > MAX_HITS:
             raise ValueError(f"offset + n must be {MAX_HITS} or below: the command line gives more")
         if self.first_year and self.last_year and self.first_year > self.last_year:
@@ -82,17 +84,17 @@ class Parameters(BaseModel):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is asked."""
+        """True if there is neither a query nor an article to be similar to."""
         return not self.q.strip() and self.like is None
 
     @property
     def end(self) -> int:
-        """Of the page: the offset of the next one."""
+        """Offset of the next page."""
         return self.offset + self.n
 
     @property
     def filters(self) -> Filters:
-        """The conditions that are not words of the query."""
+        """The filters, which are the conditions outside of the query."""
         return Filters(
             year=self.year or self._span,
             journal=tuple(self.journal),
@@ -111,7 +113,7 @@ class Parameters(BaseModel):
         return f"{first}..{last}" if first or last else None
 
     def pairs(self, **changes: Any) -> Iterator[tuple[str, str]]:
-        """Names and values that say the same in a URL, what is at its default left out."""
+        """Yield the names and values of these parameters in a URL. Defaults are left out."""
         changed = self.model_copy(update=changes)
         for name, field in type(self).model_fields.items():
             value = getattr(changed, name)
@@ -121,20 +123,53 @@ class Parameters(BaseModel):
                 yield field.alias or name, "true" if item is True else str(item)
 
     def url(self, path: str, **changes: Any) -> str:
-        """`path` with this query, `changes` to it made."""
+        """Return the URL of `path` with these parameters after `changes`."""
         return f"{path}?{urlencode(list(self.pairs(**changes)))}"
 
 
 class ExportParameters(Parameters):
-    """A query, and which of its hits are to be exported."""
+    """A query, and which of its hits to export."""
 
     n: Annotated[int, Field(ge=1, le=MAX_HITS)] = 1000
     select: _Pmids = []
-    """These of the hits alone, however many."""
+    """PMIDs of the selected hits. If there are any, only they are exported."""
 
     @property
     def wanted(self) -> Parameters:
-        """The hits: a selection is a filter by PMID."""
+        """Parameters of the search whose hits are exported. A selection becomes a filter by PMID."""
         if not self.select:
             return self
         return self.model_copy(update={"pmid": self.select, "n": len(self.select), "offset": 0})
+
+
+def read_request(searcher: Searcher, parameters: Parameters) -> SearchRequest:
+    """Parse the query of `parameters` once, for all that is computed from it.
+
+    Raises:
+        InputError: The query is empty or malformed, or the index does not have the article of `like`.
+    """
+    like = () if parameters.like is None else parameters.like
+    return searcher.read(parameters.q, like=like, filters=parameters.filters, ranking=parameters.ranking)
+
+
+def find_page(searcher: Searcher, parameters: Parameters) -> Page:
+    """Search, and return the page of hits with passages and facets. Paging ends at `MAX_HITS`.
+
+    Raises:
+        InputError: The query is empty or malformed, or the index does not have the article of `like`.
+    """
+    request = read_request(searcher, parameters)
+    page = searcher.page(request, parameters.n, parameters.offset, sort=parameters.sort)
+    return page._replace(has_more=page.has_more and parameters.end + parameters.n <= MAX_HITS)
+
+
+def find_hits(searcher: Searcher, parameters: Parameters) -> list[Hit]:
+    """Search, and return the hits of the page without passages and facets.
+
+    Raises:
+        InputError: The query is empty or malformed, or the index does not have the article of `like`.
+    """
+    request = read_request(searcher, parameters)
+    n, offset = parameters.n, parameters.offset
+    page = searcher.page(request, n, offset, sort=parameters.sort, with_passages=False, with_facets=False)
+    return page.hits

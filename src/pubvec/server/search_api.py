@@ -1,4 +1,4 @@
-"""Search over HTTP: the whole query in the URL, answers in JSON, hits as files for reference managers."""
+"""The search API: queries in the URL, responses in JSON, and files for reference managers."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from fastapi.responses import StreamingResponse
 from pubvec.errors import InputError
 from pubvec.records import Hit
 from pubvec.retrieval import FORMATS, ChatConfig, Entry, Searcher, write_hits
-from pubvec.server.answers import (
-    ArticleAnswer,
-    MapAnswer,
-    SearchAnswer,
+from pubvec.server.api_errors import API_ERRORS
+from pubvec.server.ask_stream import stream_answer
+from pubvec.server.field_map import map_field
+from pubvec.server.parameters import MAX_PMID, ExportParameters, Parameters, find_hits, find_page
+from pubvec.server.schemas import (
+    ArticleResponse,
+    MapResponse,
+    SearchResponse,
     describe_article,
     describe_map,
     describe_page,
-    write_piece,
+    dump_piece,
 )
-from pubvec.server.asking import iter_pieces
-from pubvec.server.field_map import map_field
-from pubvec.server.finding import find, rank_hits
-from pubvec.server.parameters import MAX_PMID, ExportParameters, Parameters
-from pubvec.server.refusals import REFUSALS
 
 Asked = Annotated[Parameters, Query()]
 Pmid = Annotated[int, Path(ge=1, le=MAX_PMID)]
@@ -42,63 +41,62 @@ _BLOCK = 200
 
 
 def make_search_router(searcher: Searcher, chat: ChatConfig | None = None) -> APIRouter:
-    """`/search`, `/articles/{pmid}`, `/similar/{pmid}`, `/map.json`, `/export.{suffix}`, `/ask`."""
-    router = APIRouter(tags=["search"], responses=REFUSALS)
+    """Return the routes `/search`, `/articles/{pmid}`, `/similar/{pmid}`, `/map.json`, `/export.{suffix}` and `/ask`."""
+    router = APIRouter(tags=["search"], responses=API_ERRORS)
 
     @router.get("/search")
-    def search(parameters: Asked) -> SearchAnswer:
-        """The best articles for a query; see docs/search.md for what it may hold."""
+    def search(parameters: Asked) -> SearchResponse:
+        """Return the best articles for a query. `docs/search.md` describes the syntax of queries."""
         return describe_page(
-            find(searcher, parameters),
+            find_page(searcher, parameters),
             parameters.url("/search", offset=parameters.end),
             searcher.version.number,
         )
 
     @router.get("/articles/{pmid}")
-    def article(pmid: Pmid) -> ArticleAnswer:
-        """One record."""
+    def article(pmid: Pmid) -> ArticleResponse:
+        """Return one record."""
         return describe_article(_entry_of(searcher, pmid))
 
     @router.get("/similar/{pmid}")
-    def similar(pmid: Pmid, parameters: Asked) -> SearchAnswer:
-        """The articles nearest to one."""
+    def similar(pmid: Pmid, parameters: Asked) -> SearchResponse:
+        """Return the articles that are most similar to one article."""
         _entry_of(searcher, pmid)
         near = parameters.model_copy(update={"q": "", "like": pmid})
         next_url = parameters.url(f"/similar/{pmid}", offset=parameters.end)
-        return describe_page(find(searcher, near), next_url, searcher.version.number)
+        return describe_page(find_page(searcher, near), next_url, searcher.version.number)
 
     @router.get("/map.json")
-    def field(parameters: Asked) -> MapAnswer:
-        """The best 500 hits as points in a plane."""
+    def field(parameters: Asked) -> MapResponse:
+        """Return the best 500 hits as points in a plane."""
         return describe_map(map_field(searcher, parameters))
 
     @router.get("/export.{suffix}", response_class=StreamingResponse)
     def export(suffix: Suffix, parameters: Annotated[ExportParameters, Query()]) -> StreamingResponse:
-        """The best hits, or those selected of them, for a reference manager or a table."""
-        wanted = parameters.wanted
-        hits = rank_hits(searcher, wanted, wanted.offset + wanted.n).ordered
+        """Return the best hits, or selected ones, as a file for a reference manager or a spreadsheet."""
+        hits = find_hits(searcher, parameters.wanted)
         return StreamingResponse(
-            write_blocks(hits[wanted.offset :][: wanted.n], _FORMS[suffix]),
+            write_blocks(hits, _FORMS[suffix]),
             media_type=_MEDIA[suffix],
             headers={"Content-Disposition": f'attachment; filename="pubvec.{suffix}"'},
         )
 
     @router.get("/ask", response_class=StreamingResponse)
     def ask(parameters: Asked) -> StreamingResponse:
-        """An answer from the best hits as it is written.
+        """Stream an answer that a chat model writes from the best hits.
 
-        A JSON object a line, of type `text`, `citation`, and last `answer` or `failure`.
+        Each line is a JSON object of type `text` or `citation`. The last one is of type `answer` or `failure`.
         """
-        pieces = iter_pieces(searcher, parameters, chat)
+        pieces = stream_answer(searcher, parameters, chat)
         return StreamingResponse(
-            (f"{write_piece(piece)}\n" for piece in pieces), media_type="application/x-ndjson"
+            (f"{dump_piece(piece)}\n" for piece in pieces), media_type="application/x-ndjson"
         )
 
     return router
 
 
 def write_blocks(hits: Sequence[Hit], form: str) -> Iterator[str]:
-    """A file of `hits`, piece by piece."""
+    """Yield the content of a file of `hits` in blocks."""
     file = io.StringIO(newline="")
     write_hits(hits[:_BLOCK], file, form)
     yield file.getvalue()

@@ -11,23 +11,21 @@ from pydantic import BaseModel, Field
 
 from pubvec.encoder import EmbeddingForm, Side, Token, choose_backend
 from pubvec.errors import InputError
+from pubvec.server.api_errors import API_ERRORS, JSON, ApiError, dump_json
 from pubvec.server.embedding import Embedder, Inputs
-from pubvec.server.limits import Refusal
 from pubvec.server.metrics import CONTENT_TYPE, Metrics
-from pubvec.server.refusals import REFUSALS
-from pubvec.server.writing import JSON, write_json
 from pubvec.version import __version__
 
 
 class _Cutting(BaseModel):
-    """How a text that is longer than the model reads is dealt with."""
+    """Options for the truncation and the prompt of the inputs."""
 
     truncate: bool | None = None
-    """False: it is refused. None, as here by default: it is cut."""
+    """False refuses an input that is too long for the model. True and None truncate it."""
     truncation_direction: Literal["left", "right", "Left", "Right"] = "right"
-    """The end that is cut off."""
+    """Side from which tokens are removed."""
     prompt_name: str | None = None
-    """`query` or `document`, of the model's prompts."""
+    """Name of a prompt of the model: `query` or `document`."""
 
     @property
     def side(self) -> Side:
@@ -39,7 +37,7 @@ class _Cutting(BaseModel):
 
 
 class EmbedRequest(_Cutting):
-    """Texts, and the form in which their vectors are wanted."""
+    """Texts, and the format of their vectors."""
 
     inputs: Inputs
     normalize: bool = True
@@ -47,25 +45,25 @@ class EmbedRequest(_Cutting):
 
 
 class EmbedAllRequest(_Cutting):
-    """Texts whose tokens' vectors are wanted."""
+    """Texts whose tokens are to be embedded."""
 
     inputs: Inputs
 
 
 class RerankRequest(BaseModel):
-    """A query and texts that may answer it."""
+    """A query, and texts to rank by relevance to it."""
 
     query: Annotated[str, Field(min_length=1)]
     texts: list[str]
     raw_scores: bool = False
-    """Logits, MaxSim or cosines rather than probabilities."""
+    """True returns logits, MaxSim scores or cosines instead of probabilities."""
     return_text: bool = False
     truncate: bool | None = None
     truncation_direction: Literal["left", "right", "Left", "Right"] = "right"
 
 
 class Rank(BaseModel):
-    """A text's place."""
+    """The score of one text."""
 
     index: int
     score: float
@@ -73,46 +71,46 @@ class Rank(BaseModel):
 
 
 class SimilarityInputs(BaseModel):
-    """A text, and those that it is compared with."""
+    """A text, and the sentences to compare it with."""
 
     source_sentence: Annotated[str, Field(min_length=1)]
     sentences: list[str]
 
 
 class SimilarityRequest(BaseModel):
-    """A text, and those that it is compared with."""
+    """A text, and the sentences to compare it with."""
 
     inputs: SimilarityInputs
     parameters: _Cutting | None = None
 
 
 class TokenizeRequest(BaseModel):
-    """Texts."""
+    """Texts to tokenize."""
 
     inputs: str | list[str]
     add_special_tokens: bool = True
 
 
-class TokenAnswer(BaseModel):
+class TokenResponse(BaseModel):
     """A token of a text."""
 
     id: int
     text: str
     special: bool
     start: int | None
-    """Characters of the text; null of a special token."""
+    """First character of the token in the text. It is null for a special token."""
     stop: int | None
 
 
 class DecodeRequest(BaseModel):
-    """Token ids of one text or many."""
+    """Token ids of one text or of several."""
 
     ids: list[int] | list[list[int]]
     skip_special_tokens: bool = True
 
 
-class InfoAnswer(BaseModel):
-    """The model and the limits."""
+class InfoResponse(BaseModel):
+    """The model and the limits of the server."""
 
     model_id: str
     model_sha: str | None
@@ -132,29 +130,27 @@ class InfoAnswer(BaseModel):
 
 
 def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
-    """`/embed` (also `POST /`), `/embed_all`, `/rerank`, `/similarity`, `/tokenize`, `/decode`, `/info`, `/health`,
-    `/ping` and `/metrics`.
-    """
-    router = APIRouter(tags=["text-embeddings-inference"], responses=REFUSALS)
+    """Return the routes of text-embeddings-inference, of which `/embed` is also `POST /`."""
+    router = APIRouter(tags=["text-embeddings-inference"], responses=API_ERRORS)
     encoder = embedder.encoder
 
     @router.post("/", response_model=list[list[float]], operation_id="embed_root")
     @router.post("/embed", response_model=list[list[float]])
     async def embed(request: EmbedRequest) -> Response:
-        """A vector of each text."""
+        """Return the vector of each text."""
         form = EmbeddingForm(request.normalize, request.dimensions)
         vectors = await embedder.embed(await _prepare(request), form)
-        return Response(write_json(vectors), media_type=JSON)
+        return Response(dump_json(vectors), media_type=JSON)
 
     @router.post("/embed_all", response_model=list[list[list[float]]])
     async def embed_all(request: EmbedAllRequest) -> Response:
-        """A vector of each token of each text: the model's last layer, special tokens included."""
+        """Return the vector of each token of each text: the last layer of the model, including special tokens."""
         vectors = await embedder.embed_each_token(await _prepare(request))
-        return Response(write_json(vectors), media_type=JSON)
+        return Response(dump_json(vectors), media_type=JSON)
 
     @router.post("/rerank")
     async def rerank(request: RerankRequest) -> list[Rank]:
-        """The texts, the most relevant first."""
+        """Rank the texts by relevance, the most relevant first."""
         scores = await embedder.score(request.query, request.texts, truncate=request.truncate is not False)
         shown = scores if request.raw_scores else embedder.probabilities(scores)
         return [
@@ -168,7 +164,7 @@ def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
 
     @router.post("/similarity")
     async def similarity(request: SimilarityRequest) -> list[float]:
-        """Cosine of a text to each of the others."""
+        """Return the cosine of a text and each of the others."""
         cutting, name = request.parameters or _Cutting(), (request.parameters or _Cutting()).prompt_name
         cosines = await embedder.compare(
             request.inputs.source_sentence,
@@ -180,8 +176,8 @@ def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
         return [float(cosine) for cosine in cosines]
 
     @router.post("/tokenize")
-    def tokenize(request: TokenizeRequest) -> list[list[TokenAnswer]]:
-        """The tokens of each whole text."""
+    def tokenize(request: TokenizeRequest) -> list[list[TokenResponse]]:
+        """Return the tokens of each text, without truncation."""
         texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
         embedder.check_number(len(texts))
         special = request.add_special_tokens
@@ -190,7 +186,7 @@ def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
 
     @router.post("/decode")
     def decode(request: DecodeRequest) -> list[str]:
-        """A text of each list of token ids."""
+        """Return the text of each list of token ids."""
         many: Sequence[Any] = request.ids
         if many and isinstance(many[0], int):
             many = [many]
@@ -199,22 +195,22 @@ def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
         try:
             return [encoder.tokenizer.decode(ids, skip_special_tokens=skip) for ids in many]
         except InputError as error:
-            raise Refusal(422, str(error), kind="tokenizer") from error
+            raise ApiError(422, str(error), error_type="tokenizer") from error
 
     @router.get("/info")
-    async def info() -> InfoAnswer:
-        """The model and the limits."""
+    async def info() -> InfoResponse:
+        """Describe the model and the limits of the server."""
         return _describe_server(embedder)
 
     @router.get("/health", response_class=Response, responses={200: {"content": {}}})
     @router.get("/ping", response_class=Response, responses={200: {"content": {}}})
     async def health() -> Response:
-        """200 while the server answers."""
+        """Return 200 if the server is running."""
         return Response()
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def read_metrics() -> Response:
-        """Counts in Prometheus' format."""
+        """Return the metrics in the format of Prometheus."""
         return Response(metrics.write(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _prepare(request: EmbedRequest | EmbedAllRequest) -> Any:
@@ -225,15 +221,17 @@ def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
     return router
 
 
-def _describe(token: Token) -> TokenAnswer:
+def _describe(token: Token) -> TokenResponse:
     place = (None, None) if token.is_special else (token.start, token.stop)
-    return TokenAnswer(id=token.id, text=token.text, special=token.is_special, start=place[0], stop=place[1])
+    return TokenResponse(
+        id=token.id, text=token.text, special=token.is_special, start=place[0], stop=place[1]
+    )
 
 
-def _describe_server(embedder: Embedder) -> InfoAnswer:
+def _describe_server(embedder: Embedder) -> InfoResponse:
     encoder, reranker, limits = embedder.encoder, embedder.reranker, embedder.limits
     folder = encoder.folder
-    return InfoAnswer(
+    return InfoResponse(
         model_id=encoder.name,
         model_sha=None,
         model_dtype="float32" if folder is None or choose_backend(folder)[1] == "fp32" else "int8",

@@ -1,4 +1,4 @@
-"""The web page: works without JavaScript, the state in the URL, everything escaped, no inline script or style."""
+"""The web pages. They work without JavaScript, keep their state in the URL, and have no inline script or style."""
 
 from __future__ import annotations
 
@@ -14,12 +14,22 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pubvec.errors import ConfigError, InputError
 from pubvec.records import Hit
-from pubvec.retrieval import Answer, ChatConfig, Flag, Searcher, Years
-from pubvec.server.asking import N_EVIDENCE, Failure, Piece, describe, iter_pieces
+from pubvec.retrieval import (
+    N_BEST,
+    N_BY_YEAR,
+    Answer,
+    ChatConfig,
+    Decade,
+    Flag,
+    Page,
+    Searcher,
+    Years,
+    name_author,
+)
+from pubvec.server.api_errors import explain
+from pubvec.server.ask_stream import N_EVIDENCE, Failure, Piece, describe, stream_answer
 from pubvec.server.field_map import map_field
-from pubvec.server.finding import N_BEST, N_BY_YEAR, Decade, Found, find, name_author
-from pubvec.server.parameters import MAX_HITS, Parameters
-from pubvec.server.refusals import explain
+from pubvec.server.parameters import MAX_HITS, Parameters, find_page
 from pubvec.server.search_api import Asked
 
 HEADERS = {
@@ -27,7 +37,7 @@ HEADERS = {
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",
 }
-"""Of every page: what it loads comes from here, and no other site learns the query."""
+"""Headers of every page: it loads from this server only, and sends its address to no other site."""
 EXAMPLES = (
     ("does aspirin prevent stroke", "plain words rank all articles by meaning and by words"),
     ('metformin "lactic acidosis" case reports[pt]', "the phrase and the publication type must match"),
@@ -40,7 +50,7 @@ _FIRST_DECADE = 1780
 _LISTS = ("publication_type", "mesh", "journal", "language", "author", "pmid")
 _N_AUTHORS = 3
 _N_SHOWN = 2000
-"""Characters of a refused query that stay in the search box."""
+"""Maximum length of a refused query in the search box, in characters."""
 _HEADINGS = {
     400: "This cannot be searched",
     404: "There is no such page",
@@ -50,17 +60,17 @@ _HEADINGS = {
 
 
 class PageParameters(Parameters):
-    """A query on the page."""
+    """Parameters of the results page."""
 
     answer: bool = False
-    """Whether a chat model is asked before the page is sent."""
+    """True asks the chat model before the page is sent."""
 
 
 class PageRoute(APIRoute):
-    """A route that answers what goes wrong with a page that says why."""
+    """A route whose errors are shown as a page."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """See FastAPI."""
+        """Return the handler of FastAPI with this handling of errors around it."""
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
@@ -77,7 +87,7 @@ class PageRoute(APIRoute):
 
 
 def make_web_router(searcher: Searcher, chat: ChatConfig | None = None) -> APIRouter:
-    """The pages `/`, `/map` and `/about`, and what they load from `/static`; with a `chat` model hits can be asked."""
+    """Return the routes of the pages and of their static files. With `chat` the results page offers answers."""
     router = APIRouter(route_class=PageRoute, include_in_schema=False)
     files = {path.name: path for path in (_FOLDER / "static").iterdir() if path.is_file()}
 
@@ -92,7 +102,7 @@ def make_web_router(searcher: Searcher, chat: ChatConfig | None = None) -> APIRo
             chat is not None and chat.url is not None and asked.like is None and asked.q.strip() != ""
         )
         if can_answer and parameters.answer:
-            values |= _answer(iter_pieces(searcher, asked, chat))
+            values |= _answer(stream_answer(searcher, asked, chat))
         return render("search.html", can_answer=can_answer, **values)
 
     @router.get("/map")
@@ -118,12 +128,12 @@ def make_web_router(searcher: Searcher, chat: ChatConfig | None = None) -> APIRo
 
 
 def render(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page."""
+    """Render a template."""
     return HTMLResponse(_pages.get_template(template).render(**values), status, HEADERS)
 
 
 def _search_page(searcher: Searcher, parameters: Parameters) -> dict[str, Any]:
-    found = find(searcher, parameters)
+    found = find_page(searcher, parameters)
     offset, n = parameters.offset, parameters.n
     bare = Parameters(q=parameters.q, like=parameters.like, ranking=parameters.ranking, sort=parameters.sort)
     return {
@@ -163,7 +173,7 @@ def _heading(searcher: Searcher, parameters: Parameters) -> str:
     return f"Similar to: {title or f'PMID {parameters.like}'}"
 
 
-def _count_line(found: Found, parameters: Parameters) -> str:
+def _count_line(found: Page, parameters: Parameters) -> str:
     if not found.hits:
         return "No hits"
     first, last = parameters.offset + 1, parameters.offset + len(found.hits)
@@ -172,7 +182,7 @@ def _count_line(found: Found, parameters: Parameters) -> str:
 
 
 def _chips(parameters: Parameters) -> Iterator[tuple[str, str]]:
-    """Each filter in force, and the address without it."""
+    """Yield the label of each active filter, and the URL without this filter."""
     years = parameters.filters.year
     if years:
         label = years.strip(".").replace("..", "–")
@@ -191,9 +201,9 @@ def _chips(parameters: Parameters) -> Iterator[tuple[str, str]]:
 
 
 def _facts(searcher: Searcher) -> dict[str, Any]:
-    """What the index holds."""
-    count = searcher.lexical.count
-    dated = searcher.lexical.count(Years(1, None))
+    """Return the figures of the page about the index."""
+    count = searcher.count
+    dated = count(Years(1, None))
     latest = int(searcher.version.through[1][:4]) + 1 if searcher.version.through[1] else 2100
     decades = [
         Decade(first, first + 9, count(Years(first, first + 9)))
@@ -215,18 +225,18 @@ def _facts(searcher: Searcher) -> dict[str, Any]:
     }
 
 
-def render_refusal(status: int, messages: list[str], query: str) -> HTMLResponse:
-    """A page that says why there is no other one."""
+def render_error(status: int, messages: list[str], query: str) -> HTMLResponse:
+    """Render the page of an error."""
     heading = _HEADINGS.get(status, "This cannot be answered")
     return render("error.html", status, heading=heading, messages=messages, q=query[:_N_SHOWN])
 
 
 def _refuse(request: Request, status: int, messages: list[str]) -> HTMLResponse:
-    return render_refusal(status, messages, request.query_params.get("q", ""))
+    return render_error(status, messages, request.query_params.get("q", ""))
 
 
 def source_of(hit: Hit) -> str:
-    """Authors, journal, year, and what kind of article it is."""
+    """Return one line with the authors, journal, year and publication types of a hit."""
     authors = [name_author(author) for author in hit.article.authors]
     named = ", ".join(authors[:_N_AUTHORS]) + (" et al." if len(authors) > _N_AUTHORS else "")
     kinds = [term.name for term in hit.article.publication_types if term.name != "Journal Article"]
@@ -234,12 +244,12 @@ def source_of(hit: Hit) -> str:
 
 
 def short_source_of(hit: Hit) -> str:
-    """Journal and year."""
+    """Return the journal and year of a hit."""
     return " ".join(str(part) for part in (hit.journal, hit.article.year) if part)
 
 
 def pieces_of(hit: Hit) -> Iterator[tuple[str, bool]]:
-    """The passage in pieces, and whether each is a word of the query."""
+    """Yield the parts of the passage, and whether each part is a word of the query."""
     assert hit.passage is not None
     abstract, done = hit.article.abstract or "", hit.passage.start
     for start, end in hit.passage.highlights:

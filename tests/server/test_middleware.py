@@ -17,8 +17,8 @@ from web_world import serving
 
 from pubvec.encoder import load
 from pubvec.errors import ConfigError
-from pubvec.server.app import Door, create_app
-from pubvec.server.limits import LimitsConfig
+from pubvec.server.app import create_app
+from pubvec.server.config import LimitsConfig, ServerConfig
 
 KEY = "käse-Key/1+2="
 
@@ -222,7 +222,7 @@ def test_a_body_of_100_megabytes_is_answered_413(encoder):
 
 
 def test_the_key_opens_and_nothing_else_does(encoder):
-    with make_client(encoder, door=Door("0.0.0.0", key=KEY)) as client:
+    with make_client(encoder, config=ServerConfig("0.0.0.0", key=KEY)) as client:
         ask = {"inputs": "a"}
         basic = base64.b64encode(f"anyone:{KEY}".encode()).decode()
         bearer = f"Bearer {KEY}".encode()
@@ -250,18 +250,18 @@ def test_the_key_opens_and_nothing_else_does(encoder):
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.1", "example.org", "::"])
 def test_other_machines_are_served_with_a_key_alone(host):
     with pytest.raises(ConfigError, match="set a key in \\$PUBVEC_API_KEY"):
-        Door(host)
-    assert Door(host, key="k").hosts is None
+        ServerConfig(host)
+    assert ServerConfig(host, key="k").hosts is None
 
 
 def test_an_empty_key_is_no_key():
     with pytest.raises(ConfigError, match="the key is empty"):
-        Door(key=" ")
+        ServerConfig(key=" ")
 
 
 @pytest.mark.parametrize("host", ["localhost:80", "127.0.0.1", "[::1]:8000"])
 def test_without_a_key_the_server_goes_by_its_own_names(encoder, host):
-    with make_client(encoder, door=Door()) as client:
+    with make_client(encoder, config=ServerConfig()) as client:
         assert client.get("/info", headers={"Host": host}).status_code == 200
         refused = client.get("/info", headers={"Host": "rebound.example.org"})
         assert refused.status_code == 421
@@ -269,10 +269,10 @@ def test_without_a_key_the_server_goes_by_its_own_names(encoder, host):
 
 def test_other_sites_read_nothing_unless_they_are_named(encoder):
     origin = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST", "Host": "localhost"}
-    with make_client(encoder, door=Door()) as client:
+    with make_client(encoder, config=ServerConfig()) as client:
         assert "access-control-allow-origin" not in client.options("/embed", headers=origin).headers
         assert "access-control-allow-origin" not in client.get("/info", headers=origin).headers
-    with make_client(encoder, door=Door(origins=["https://example.org"])) as client:
+    with make_client(encoder, config=ServerConfig(origins=["https://example.org"])) as client:
         headers = client.options("/embed", headers=origin).headers
         assert headers["access-control-allow-origin"] == "https://example.org"
         others = {**origin, "Origin": "https://other.example.org"}

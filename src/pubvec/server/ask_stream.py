@@ -1,4 +1,4 @@
-"""An answer of a chat model from the best hits, in pieces: text, and citations numbered as footnotes."""
+"""Streams the answer of a chat model: pieces of text, and citations that are numbered like footnotes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from pubvec.errors import PubvecError
 from pubvec.retrieval import Answer, AskConfig, ChatConfig, Searcher, iter_answer
-from pubvec.server.finding import find
-from pubvec.server.parameters import Parameters
+from pubvec.server.parameters import Parameters, find_page
 
 N_EVIDENCE = AskConfig().n_evidence
 FAILED = "The language model gave no answer, or broke off. The hits stand for themselves."
@@ -19,32 +18,32 @@ _CITATION = re.compile(r"\[PMID (\d+)\]")
 
 
 class Piece(NamedTuple):
-    """Some text of an answer, or a citation."""
+    """A piece of text of an answer, or a citation."""
 
     text: str
     pmid: int | None = None
     number: int | None = None
-    """Of the footnote: articles are numbered as they are first cited."""
+    """Number of the footnote. Articles are numbered in the order in which they are first cited."""
 
 
 class Failure(NamedTuple):
-    """Why there is no more of an answer."""
+    """The reason why an answer ends early."""
 
     message: str
 
 
-def iter_pieces(
+def stream_answer(
     searcher: Searcher, parameters: Parameters, chat: ChatConfig | None
 ) -> Iterator[Piece | Answer | Failure]:
-    """Search at once, then yield the answer as it comes, and last the whole `Answer` or a `Failure`.
+    """Search, then yield the pieces of the answer as they arrive, and finally the whole `Answer` or a `Failure`.
 
-    Its evidence is among the best hits, which the page of the same query shows.
+    The search runs before the first piece is requested. Its hits are those that the page of the same query shows.
 
     Raises:
-        InputError: the query is empty or malformed; before anything is yielded.
+        InputError: The query is empty or malformed.
     """
     best = parameters.model_copy(update={"like": None, "offset": 0, "n": N_EVIDENCE, "sort": "relevance"})
-    answer = iter_answer(parameters.q, find(searcher, best).hits, searcher.count_tokens, chat)
+    answer = iter_answer(parameters.q, find_page(searcher, best).hits, searcher.count_tokens, chat)
     return _iter_numbered(answer)
 
 
@@ -57,7 +56,7 @@ def _iter_numbered(answer: Iterator[str | Answer]) -> Iterator[Piece | Answer | 
             else:
                 yield from _split(part, numbers)
     except PubvecError as error:
-        _log.warning("no answer: %s", error)  # names the endpoint, which is not the reader's business
+        _log.warning("no answer: %s", error)  # the message names the endpoint: it belongs to the log
         yield Failure(FAILED)
 
 
@@ -70,7 +69,7 @@ def _split(text: str, numbers: dict[int, int]) -> Iterator[Piece]:
 
 
 def describe(answer: Answer) -> str:
-    """What a reader must know of an answer."""
+    """Return the caveats of an answer."""
     notes = ["Not medical advice."]
     if answer.is_enough:
         notes = [

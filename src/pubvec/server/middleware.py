@@ -18,12 +18,10 @@ from collections.abc import Collection, Mapping, Sequence
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pubvec.server.limits import LimitsConfig, Refusal
+from pubvec.server.api_errors import ApiError, ErrorResponder, dump_json
+from pubvec.server.config import LimitsConfig
 from pubvec.server.metrics import Metrics
-from pubvec.server.refusals import Refuser
-from pubvec.server.writing import write_json
 
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _ALWAYS_OPEN = ("/health", "/ping")
 _NEVER_FULL = (*_ALWAYS_OPEN, "/metrics")
 _CLIENT_ID = re.compile(r"[\w.:/+=-]{1,80}", re.ASCII)
@@ -32,14 +30,14 @@ _DRAIN_S = 2.0
 _log = logging.getLogger("pubvec.server.requests")
 
 
-class Guard:
+class RequestMiddleware:
     """ASGI middleware.
 
     Args:
         app: what is guarded.
         limits: of requests at a time, bytes of a body, and seconds.
         metrics: told of every request.
-        refuser: writes refusals.
+        responder: writes refusals.
         key: that every request must give, but `/health`: as bearer token, or as password of HTTP's basic scheme,
             for which browsers ask. None: no key.
         hosts: names by which the server may be addressed, so that no page of another site reaches it by a name
@@ -52,14 +50,14 @@ class Guard:
         *,
         limits: LimitsConfig,
         metrics: Metrics,
-        refuser: Refuser,
+        responder: ErrorResponder,
         key: str | None = None,
         hosts: Collection[str] | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
         self._metrics = metrics
-        self._refuser = refuser
+        self._responder = responder
         self._key = key
         self._hosts = hosts
         self._n_running = 0
@@ -78,13 +76,17 @@ class Guard:
             self._admit(scope["path"], headers)
             if takes_place and self._n_running > self._limits.max_concurrent_requests:
                 limit = self._limits.max_concurrent_requests
-                raise Refusal(429, f"max_concurrent_requests ({limit:,}) are being answered: try again later")
+                raise ApiError(
+                    429, f"max_concurrent_requests ({limit:,}) are being answered: try again later"
+                )
             await self._answer(scope, receive, exchange, headers.get(b"content-length", ""))
-        except Refusal as refusal:
-            await exchange.refuse(self._refuser, refusal, receive)
+        except ApiError as refusal:
+            await exchange.refuse(self._responder, refusal, receive)
         except Exception:  # a fault of ours, which nobody else would log with the request's id
             _log.exception("request %s failed", exchange.request_id)
-            await exchange.refuse(self._refuser, Refusal(500, "the server failed: its log says why"), receive)
+            await exchange.refuse(
+                self._responder, ApiError(500, "the server failed: its log says why"), receive
+            )
         finally:
             self._n_running -= takes_place
             self._metrics.running.set(self._n_running)
@@ -93,13 +95,15 @@ class Guard:
     def _admit(self, path: str, headers: Mapping[bytes, str]) -> None:
         host = re.sub(r":\d*$", "", headers.get(b"host", ""))
         if self._hosts is not None and host not in self._hosts:
-            raise Refusal(421, f"this server is addressed as {', '.join(self._hosts)}, not otherwise")
+            raise ApiError(421, f"this server is addressed as {', '.join(self._hosts)}, not otherwise")
         if self._key is not None and path not in _ALWAYS_OPEN:
             given = _key_of(headers.get(b"authorization", ""))
             if not hmac.compare_digest(given.encode(), self._key.encode()):
-                refusal = Refusal(401, "the key is missing or wrong: send Authorization: Bearer KEY")
-                refusal.headers = {"WWW-Authenticate": 'Basic realm="pubvec", charset="UTF-8"'}
-                raise refusal
+                raise ApiError(
+                    401,
+                    "the key is missing or wrong: send Authorization: Bearer KEY",
+                    headers={"WWW-Authenticate": 'Basic realm="pubvec", charset="UTF-8"'},
+                )
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange, declared: str) -> None:
         limit_s = self._limits.request_timeout_s
@@ -111,8 +115,8 @@ class Guard:
             await self._app(scope, replay(body, receive), exchange.send)
         if timer.cancelled_caught:
             if body is None:
-                raise Refusal(408, f"the body has not arrived within request_timeout_s ({limit_s:g} s)")
-            raise Refusal(503, f"no answer within request_timeout_s ({limit_s:g} s): ask for less at a time")
+                raise ApiError(408, f"the body has not arrived within request_timeout_s ({limit_s:g} s)")
+            raise ApiError(503, f"no answer within request_timeout_s ({limit_s:g} s): ask for less at a time")
 
     def _tell(self, scope: Scope, exchange: _Exchange) -> None:
         seconds = time.perf_counter() - exchange.began
@@ -129,7 +133,7 @@ class Guard:
                 "received_bytes": exchange.n_received,
                 "sent_bytes": exchange.n_sent,
             }
-            _log.info("%s", write_json(told).decode())
+            _log.info("%s", dump_json(told).decode())
 
 
 class _Exchange:
@@ -161,11 +165,11 @@ class _Exchange:
             self.n_sent += len(message.get("body", b""))
         await self._send(message)
 
-    async def refuse(self, refuser: Refuser, refusal: Refusal, receive: Receive) -> None:
+    async def refuse(self, responder: ErrorResponder, refusal: ApiError, receive: Receive) -> None:
         """Answer with a refusal, unless an answer has begun: then the connection ends without its end."""
         if self.status:
             return
-        response = refuser.answer(self._scope, refusal)
+        response = responder.respond(self._scope, refusal)
         body = bytes(response.body)
         is_closed = refusal.status in (408, 413)
         headers: Sequence[tuple[bytes, bytes]] = response.raw_headers
@@ -181,14 +185,14 @@ class _Exchange:
 
 
 async def _read_body(receive: Receive, limit: int, declared: str) -> bytes:
-    too_large = Refusal(413, f"the body is longer than payload_limit ({limit:,} bytes): send less at a time")
+    too_large = ApiError(413, f"the body is longer than payload_limit ({limit:,} bytes): send less at a time")
     if declared.isdecimal() and int(declared) > limit:
         raise too_large
     parts, n_bytes = [], 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise Refusal(400, "the client has gone")
+            raise ApiError(400, "the client has gone")
         parts.append(message.get("body", b""))
         n_bytes += len(parts[-1])
         if n_bytes > limit:

@@ -8,7 +8,7 @@ import pytest
 from embedding_world import TEXTS, make_client
 
 from pubvec.encoder import load
-from pubvec.server.express import Express
+from pubvec.server.fast_path import FastPath
 
 SHORT, LONG = "application/json", "application/json; charset=utf-8"
 BODIES = [
@@ -36,7 +36,7 @@ def client(tiny_model):
 def handled(monkeypatch):
     """Routes that were answered the short way."""
     routes: list[str] = []
-    answer = Express.__call__
+    answer = FastPath.__call__
 
     async def watched(self, scope, receive, send):
         app, self._app = self._app, watched_app(self._app)
@@ -54,7 +54,7 @@ def handled(monkeypatch):
 
         return called
 
-    monkeypatch.setattr(Express, "__call__", watched)
+    monkeypatch.setattr(FastPath, "__call__", watched)
     return routes
 
 

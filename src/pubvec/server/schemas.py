@@ -1,0 +1,199 @@
+"""JSON schemas of the search API, and the functions that fill them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from pubvec.records import Hit
+from pubvec.retrieval import Answer, Entry, Facets, Page, badges_of, name_author
+from pubvec.server.ask_stream import Failure, Piece, describe
+from pubvec.server.field_map import FieldMap
+from pubvec.tables import dict_of
+
+
+class BadgeSchema(BaseModel):
+    """A warning about an article, or a note that it corrects another one."""
+
+    kind: str
+    pmid: int | None
+    """PMID of the notice or of the article that it is about."""
+
+
+class PassageSchema(BaseModel):
+    """The sentence of the abstract that is most similar to the query."""
+
+    text: str
+    start: int
+    """Position of the sentence in the abstract, in characters."""
+    highlights: list[tuple[int, int]]
+    """Start and end of each word of the query within `text`, in characters."""
+
+
+class HitSchema(BaseModel):
+    """One hit."""
+
+    pmid: int
+    title: str
+    abstract: str | None
+    authors: list[str]
+    journal: str | None
+    year: int | None
+    publication_types: list[str]
+    languages: list[str]
+    mesh_headings: list[str]
+    score: float
+    """Score that orders the hits. It is comparable within one response only."""
+    cosine: float
+    probability: float | None
+    """Calibrated probability of relevance. It is null if the model has no calibration."""
+    badges: list[BadgeSchema]
+    passage: PassageSchema | None
+    url: str
+    doi_url: str | None
+    pmc_url: str | None
+
+
+class FacetValue(BaseModel):
+    """A value that a filter accepts, and the number of the best hits that have it."""
+
+    value: str
+    n: int
+
+
+class SearchResponse(BaseModel):
+    """A page of hits."""
+
+    n_matching: int
+    """Number of articles that meet the conditions. Without conditions it is the size of the index."""
+    next: str | None
+    """Address of the next page."""
+    hits: list[HitSchema]
+    facets: dict[str, list[FacetValue]]
+    """Facets of the best 100 hits. The filter of the same name accepts each value."""
+    version: int
+    """Number of the version of the index."""
+
+
+class ArticleResponse(BaseModel):
+    """A record as the index stores it."""
+
+    article: dict[str, Any]
+    badges: list[BadgeSchema]
+    added: int
+    """Number of the version of the index that added the article."""
+
+
+class MapPlace(BaseModel):
+    """A hit on the map."""
+
+    pmid: int
+    title: str
+    journal: str | None
+    year: int | None
+    is_retracted: bool
+    x: float
+    y: float
+    group: int
+    """Index into `groups`."""
+
+
+class MapResponse(BaseModel):
+    """A map of the best hits. Both coordinates lie between -1 and 1."""
+
+    groups: list[str]
+    """Names of the groups, the largest group first."""
+    explained: float
+    """Fraction of the variance of the vectors that the plane shows."""
+    places: list[MapPlace]
+    """The hits, the best first."""
+
+
+def describe_page(page: Page, next_url: str, version: int) -> SearchResponse:
+    """Return the schema of a page of hits."""
+    return SearchResponse(
+        n_matching=page.n_matching,
+        next=next_url if page.has_more else None,
+        hits=[describe_hit(hit) for hit in page.hits],
+        facets={} if page.facets is None else _describe_facets(page.facets),
+        version=version,
+    )
+
+
+def describe_article(entry: Entry) -> ArticleResponse:
+    """Return the schema of a record."""
+    badges = [BadgeSchema(**badge._asdict()) for badge in badges_of(entry.article, entry.retracted_by)]
+    return ArticleResponse(article=dict_of(entry.article), badges=badges, added=entry.added)
+
+
+def describe_hit(hit: Hit) -> HitSchema:
+    """Return the schema of a hit."""
+    article = hit.article
+    return HitSchema(
+        pmid=hit.pmid,
+        title=hit.title,
+        abstract=article.abstract,
+        authors=[name_author(author) for author in article.authors],
+        journal=hit.journal,
+        year=article.year,
+        publication_types=[term.name for term in article.publication_types],
+        languages=article.languages,
+        mesh_headings=[heading.name for heading in article.mesh_headings],
+        score=hit.score,
+        cosine=hit.cosine,
+        probability=hit.probability,
+        badges=[BadgeSchema(**badge._asdict()) for badge in hit.badges],
+        passage=_describe_passage(hit),
+        url=hit.url,
+        doi_url=hit.doi_url,
+        pmc_url=hit.pmc_url,
+    )
+
+
+def _describe_passage(hit: Hit) -> PassageSchema | None:
+    if hit.passage is None:
+        return None
+    start, end, highlights = hit.passage
+    text = (hit.article.abstract or "")[start:end]
+    return PassageSchema(text=text, start=start, highlights=[(a - start, b - start) for a, b in highlights])
+
+
+def _describe_facets(facets: Facets) -> dict[str, list[FacetValue]]:
+    values = {
+        name: [FacetValue(value=value.name, n=value.n) for value in getattr(facets, name)]
+        for name in ("publication_type", "journal", "mesh", "language", "author")
+    }
+    decades = [FacetValue(value=f"{first}..{last}", n=n) for first, last, n in facets.decades]
+    return {"year": decades, **values}
+
+
+def describe_map(found: FieldMap) -> MapResponse:
+    """Return the schema of a map."""
+    places = [
+        MapPlace(
+            pmid=hit.pmid,
+            title=hit.title,
+            journal=hit.journal,
+            year=hit.article.year,
+            is_retracted=hit.is_retracted,
+            x=x,
+            y=y,
+            group=group,
+        )
+        for hit, x, y, group in found.places
+    ]
+    return MapResponse(groups=found.groups, explained=found.explained, places=places)
+
+
+def dump_piece(piece: Piece | Answer | Failure) -> str:
+    """Return one line of a streamed answer."""
+    if isinstance(piece, Answer):
+        evidence = [describe_hit(hit).model_dump() for hit in piece.evidence]
+        fields = {"type": "answer", **piece._asdict(), "evidence": evidence, "note": describe(piece)}
+    elif isinstance(piece, Failure):
+        fields = {"type": "failure", **piece._asdict()}
+    else:
+        fields = {"type": "text" if piece.pmid is None else "citation", **piece._asdict()}
+    return json.dumps(fields, ensure_ascii=False)
