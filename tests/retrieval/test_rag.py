@@ -48,12 +48,12 @@ def test_an_answer_with_its_citations(server, chat):
     server.say("Aspirin helps [PMID 11111]. ", "It was tested [PMID: 22222; PMID: 11111].")
     answer = ask("does aspirin help", HITS, count, chat)
     assert answer.text == "Aspirin helps [PMID 11111]. It was tested [PMID 22222] [PMID 11111]."
-    assert (answer.citations, answer.struck_out, answer.is_enough) == ([11111, 22222], [], True)
+    assert (answer.citations, answer.removed_citations, answer.is_enough) == ([11111, 22222], [], True)
     assert answer.evidence == HITS
 
 
 @pytest.mark.parametrize(
-    ("said", "shown", "citations", "struck_out"),
+    ("said", "shown", "citations", "removed_citations"),
     [
         ("A [PMID 99999].", f"A {REMOVED}.", [], [99999]),
         ("A [PMID 11111, 99999].", f"A [PMID 11111] {REMOVED}.", [11111], [99999]),
@@ -70,14 +70,16 @@ def test_an_answer_with_its_citations(server, chat):
         ("An open [PMID 11111", "An open [[PMID 11111]", [11111], []),
     ],
 )
-def test_citations_are_checked_wherever_the_stream_is_cut(server, chat, said, shown, citations, struck_out):
+def test_citations_are_checked_wherever_the_stream_is_cut(
+    server, chat, said, shown, citations, removed_citations
+):
     for place in range(len(said) + 1):
         server.say(said[:place], said[place:])
         pieces = list(iter_answer("a question", HITS, count, chat))
         answer = pieces.pop()
         assert isinstance(answer, Answer)
         assert (answer.text, "".join(pieces)) == (shown, shown)
-        assert (answer.citations, answer.struck_out) == (citations, struck_out)
+        assert (answer.citations, answer.removed_citations) == (citations, removed_citations)
         for piece in pieces:
             assert "99999" not in piece
 

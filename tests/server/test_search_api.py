@@ -304,7 +304,7 @@ def test_an_answer_cites_hits_as_footnotes(searcher: Searcher) -> None:
     assert notes == [(second, 1), (first, 2), (second, 1)]
     answer = pieces[-1]
     assert answer["type"] == "answer"
-    assert answer["struck_out"] == [31337]
+    assert answer["removed_citations"] == [31337]
     assert "".join(piece["text"] for piece in pieces[:-1]) == answer["text"]
     assert "31337" not in answer["text"]
     assert {first, second} <= {hit["pmid"] for hit in answer["evidence"]}

@@ -69,8 +69,8 @@ def _print_evidence(answer: Answer) -> None:
     cited = [hit for hit in answer.evidence if hit.pmid in answer.citations]
     for rank, hit in enumerate([*cited, *(hit for hit in answer.evidence if hit not in cited)], start=1):
         print(describe_hit(rank, hit))
-    if answer.struck_out:
-        struck = ", ".join(map(str, answer.struck_out))
+    if answer.removed_citations:
+        struck = ", ".join(map(str, answer.removed_citations))
         console().say(f"Warning: the model cited articles that it was not given: PMID {struck}")
     if answer.n_retracted:
         console().say(f"Warning: {answer.n_retracted} retracted articles were left out")

@@ -1,6 +1,7 @@
 from .alerts import as_rss as as_rss
 from .alerts import find_new as find_new
-from .build import Plan as Plan
+from .article_sources import StoredArticles as StoredArticles
+from .build import VersionPlan as VersionPlan
 from .build import write_version as write_version
 from .chat import ChatConfig as ChatConfig
 from .citations import FORMATS as FORMATS
@@ -44,7 +45,6 @@ from .searcher import Ranking as Ranking
 from .searcher import Searcher as Searcher
 from .searcher import SearchRequest as SearchRequest
 from .searcher import search as search
-from .source import Rows as Rows
 from .updating import update as update
 from .versions import Version as Version
 from .versions import find_version as find_version

@@ -15,9 +15,9 @@ from pubvec.engine import Engine
 from pubvec.files import OutputFolder, atomic_path, read_manifest, remove
 from pubvec.progress import report
 from pubvec.records import Article
+from pubvec.retrieval.article_sources import ArticleSource
 from pubvec.retrieval.dense import KEYS, BoolArray, Dense, IntArray, write_segment
 from pubvec.retrieval.lexical import Entry, write_lexical
-from pubvec.retrieval.source import Source
 from pubvec.retrieval.versions import LEXICAL, LIVE, SEGMENTS, Version, hash_files, link_tree
 
 _ENCODED = "encoded"
@@ -26,11 +26,11 @@ _REPORT_EVERY = 1000
 
 
 @dataclass(frozen=True)
-class Plan:
+class VersionPlan:
     """What the next version holds."""
 
     number: int
-    sources: Sequence[Source]
+    sources: Sequence[ArticleSource]
     """Articles of the new segment, in this order."""
     reuse: IntArray
     """Row of the version before whose vector an article keeps, or -1: it is encoded. *Shape:* (n,)"""
@@ -61,7 +61,7 @@ class Plan:
 
 def write_version(
     goal: Path,
-    plan: Plan,
+    plan: VersionPlan,
     encoder: TextEncoder,
     *,
     command: str,
@@ -91,11 +91,11 @@ def write_version(
     return Version(plan.number, goal, read_manifest(goal, made_by=command))
 
 
-def _new_segment(out: OutputFolder, plan: Plan) -> Path:
+def _new_segment(out: OutputFolder, plan: VersionPlan) -> Path:
     return out / SEGMENTS / f"{plan.number:05}"
 
 
-def _fill(out: OutputFolder, plan: Plan, vectors: Dense | None) -> None:
+def _fill(out: OutputFolder, plan: VersionPlan, vectors: Dense | None) -> None:
     """Everything but the new segment."""
     segments = [] if plan.base is None else list(plan.base.manifest.counts["segments"])
     if plan.base is not None:
@@ -128,7 +128,7 @@ def read_live(version: Version) -> BoolArray:
     return live
 
 
-def _kept(plan: Plan, vectors: Dense | None) -> BoolArray:
+def _kept(plan: VersionPlan, vectors: Dense | None) -> BoolArray:
     if plan.base is None or vectors is None:
         return np.empty(0, dtype=bool)
     live: BoolArray = vectors.live.copy()
@@ -137,7 +137,7 @@ def _kept(plan: Plan, vectors: Dense | None) -> BoolArray:
 
 
 def _encode(
-    out: OutputFolder, plan: Plan, encoder: TextEncoder, inputs: Sequence[Path], engine: Engine | None
+    out: OutputFolder, plan: VersionPlan, encoder: TextEncoder, inputs: Sequence[Path], engine: Engine | None
 ) -> Path | None:
     """Folder of the vectors of articles that have none, in their order."""
     is_new = plan.reuse < 0
@@ -158,7 +158,7 @@ def _encode(
 
 
 def _iter_vectors(
-    plan: Plan, vectors: Dense | None, encoded: Path | None, dim: int
+    plan: VersionPlan, vectors: Dense | None, encoded: Path | None, dim: int
 ) -> Iterator[npt.NDArray[np.float32]]:
     new = np.empty((0, dim), np.float16) if encoded is None else read_vectors(encoded)[1]
     place = np.cumsum(plan.reuse < 0) - 1
@@ -172,7 +172,7 @@ def _iter_vectors(
         yield block
 
 
-def _write_lexical(out: OutputFolder, plan: Plan, vectors: Dense | None, n_before: int) -> None:
+def _write_lexical(out: OutputFolder, plan: VersionPlan, vectors: Dense | None, n_before: int) -> None:
     folder = _emptied(out / LEXICAL)
     if plan.base is not None:
         link_tree(plan.base.folder / LEXICAL, folder)

@@ -22,11 +22,11 @@ from pubvec.files import (
     read_manifest,
     remove,
 )
-from pubvec.retrieval.build import Plan, read_live, write_version
+from pubvec.retrieval.article_sources import ArticlesFolder, StoredArticles
+from pubvec.retrieval.build import VersionPlan, read_live, write_version
 from pubvec.retrieval.config import IndexConfig
 from pubvec.retrieval.dense import Dense, KeyArray
 from pubvec.retrieval.lexical import Lexical
-from pubvec.retrieval.source import Folder, Rows
 from pubvec.retrieval.versions import (
     LEXICAL,
     Version,
@@ -67,7 +67,7 @@ def index(
         OutputError: see `OutputFolder`.
     """
     config = config or IndexConfig()
-    source = Folder(Path(articles), config.n_articles, config.seed)
+    source = ArticlesFolder(Path(articles), config.n_articles, config.seed)
     path = resolve(model)
     inputs = [Path(articles), path]
     # A name stays a name, so that the index can be moved to where the model lies elsewhere.
@@ -84,7 +84,7 @@ def index(
             _check_vectors(Path(vectors), source.keys, encoder)
         source.keys["added"] = 1
         through = source.through_file, source.through_date
-        plan = Plan(1, [source], np.full(len(source.keys), -1), source.retractions, through)
+        plan = VersionPlan(1, [source], np.full(len(source.keys), -1), source.retractions, through)
         goal = folder_of(out.path, 1)
         if (goal / MANIFEST).exists():
             version = Version(1, goal, read_manifest(goal, made_by="index"))
@@ -109,9 +109,9 @@ def compact(index: Path | str, *, keep: int = 1) -> Version:
     with writing(index) as base:
         vectors, lexical = open_version(base)
         rows = np.flatnonzero(vectors.live)
-        source = Rows(lexical, vectors.keys, rows)
+        source = StoredArticles(lexical, vectors.keys, rows)
         retracted = lexical.retractions_of(source.keys["pmid"].tolist())
-        plan = Plan(base.number + 1, [source], rows, retracted, base.through)
+        plan = VersionPlan(base.number + 1, [source], rows, retracted, base.through)
         encoder = open_encoder(Path(index))
         version = write_version(
             folder_of(Path(index), plan.number),

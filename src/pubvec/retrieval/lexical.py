@@ -18,7 +18,7 @@ from pubvec.records import Article
 from pubvec.retrieval.constraints import Constraint, TermField
 from pubvec.retrieval.dense import IntArray
 from pubvec.retrieval.fields import RETRACTED, badges_of, terms_of
-from pubvec.retrieval.matching import Matching, all_of, any_of
+from pubvec.retrieval.matching import Matching, match_all, match_any
 from pubvec.tables import dict_of, record_of
 
 _TERM_FIELDS: tuple[TermField, ...] = ("author", "mesh", "major_mesh", "journal", "type", "language")
@@ -121,7 +121,7 @@ class Lexical:
         """The rows that fulfil `constraint`, ascending; `among`: of these. *Shape:* (n,)"""
         query = self.matching.compile(constraint)
         if among is not None:
-            query = all_of([query, self._of_rows(among)])
+            query = match_all([query, self._of_rows(among)])
         limit = len(self) if among is None else len(among)
         hits = self._searcher.search(query, max(1, limit), count=False).hits
         return np.sort(np.array(self._values("row", hits), dtype=np.int64))
@@ -131,9 +131,9 @@ class Lexical:
         words = dict.fromkeys(self._stems.analyze(text))
         if not words:
             return []
-        query = any_of([self.matching.term("ranked", word) for word in words])
+        query = match_any([self.matching.term("ranked", word) for word in words])
         if constraint is not None:
-            query = all_of([query, self._query.const_score_query(self.matching.compile(constraint), 0.0)])
+            query = match_all([query, self._query.const_score_query(self.matching.compile(constraint), 0.0)])
         hits = self._searcher.search(query, n, count=False).hits
         return [(row, score) for row, (score, _) in zip(self._values("row", hits), hits, strict=True)]
 

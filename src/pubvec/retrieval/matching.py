@@ -45,9 +45,9 @@ class Matching:
         """
         match constraint:
             case And(parts):
-                return all_of([self.compile(part) for part in parts])
+                return match_all([self.compile(part) for part in parts])
             case Or(parts):
-                return any_of([self.compile(part) for part in parts])
+                return match_any([self.compile(part) for part in parts])
             case Not(part):
                 occur = require("tantivy", extra="search").Occur
                 clauses = [(occur.Must, self._query.all_query()), (occur.MustNot, self.compile(part))]
@@ -79,7 +79,7 @@ class Matching:
             raise InputError(f"{part.text!r} holds no word to look for")
         fields = ("title", "abstract") if part.field == "text" else (part.field,)
         is_prefix = isinstance(part, Word) and part.is_prefix
-        return any_of([self._compile_words(field, words, is_prefix) for field in fields])
+        return match_any([self._compile_words(field, words, is_prefix) for field in fields])
 
     def _compile_words(self, field: str, words: list[str], is_prefix: bool) -> Any:
         """What an analyzer splits, `IL-6`, stands together."""
@@ -100,13 +100,13 @@ class Matching:
         return self._query.term_set_query(self._schema, term.field, folded)
 
 
-def all_of(queries: list[Any]) -> Any:
+def match_all(queries: list[Any]) -> Any:
     """The query that matches what all of `queries` match."""
     occur = require("tantivy", extra="search").Occur.Must
     return _combine(occur, queries)
 
 
-def any_of(queries: list[Any]) -> Any:
+def match_any(queries: list[Any]) -> Any:
     """The query that matches what one of `queries` matches."""
     occur = require("tantivy", extra="search").Occur.Should
     return _combine(occur, queries)

@@ -43,7 +43,7 @@ _OPEN = re.compile(
 """What may become a citation when more of the text has come."""
 _NUMBER = re.compile(r"(?<!\d)\d{1,9}(?!\d)")
 _ONLY_NUMBERS = re.compile(r"\[\s*\d{1,9}(?:\s*[,;]\s*\d{1,9})*\s*\]")
-_SMALLEST_UNSAID = 10_000
+_SMALLEST_BARE_PMID = 10_000
 """A number in brackets of which nothing says what it is counts as a PMID from here on; below it may be a year."""
 
 
@@ -78,7 +78,7 @@ class Answer(NamedTuple):
     """What the model was given, or the closest hits where that is not enough."""
     citations: list[int]
     """PMIDs in the order in which the text cites them, each one of the evidence."""
-    struck_out: list[int]
+    removed_citations: list[int]
     """PMIDs that the model cited and was not given."""
     n_retracted: int
     """Hits left out because they have been retracted."""
@@ -149,7 +149,7 @@ def iter_answer(
     ):
         pieces.append(piece)
         yield piece
-    yield Answer("".join(pieces), True, evidence, checker.citations, checker.struck_out, n_retracted)
+    yield Answer("".join(pieces), True, evidence, checker.citations, checker.removed_citations, n_retracted)
 
 
 def ask(
@@ -170,7 +170,7 @@ class _Checker:
 
     def __init__(self, known: set[int]) -> None:
         self.citations: list[int] = []
-        self.struck_out: list[int] = []
+        self.removed_citations: list[int] = []
         self._known = known
 
     def iter_checked(self, pieces: Iterator[str]) -> Iterator[str]:
@@ -194,13 +194,13 @@ class _Checker:
         names_pmid = "pmid" in text.lower() or found["url"]
         numbers = [int(found["url"])] if found["url"] else [int(number) for number in _NUMBER.findall(text)]
         is_list = _ONLY_NUMBERS.fullmatch(text) is not None and (
-            bool(self._known & set(numbers)) or max(numbers) >= _SMALLEST_UNSAID
+            bool(self._known & set(numbers)) or max(numbers) >= _SMALLEST_BARE_PMID
         )
         if not numbers or not (names_pmid or is_list):
             return text
         shown = []
         for pmid in numbers:
-            cited = self.citations if pmid in self._known else self.struck_out
+            cited = self.citations if pmid in self._known else self.removed_citations
             if pmid not in cited:
                 cited.append(pmid)
             shown.append(f"[PMID {pmid}]" if pmid in self._known else REMOVED)

@@ -10,11 +10,11 @@ from pubvec.collection import nlm_number
 from pubvec.engine import Engine, threads_of
 from pubvec.errors import InputError
 from pubvec.files import read_manifest
-from pubvec.retrieval.build import Plan, write_version
+from pubvec.retrieval.article_sources import ArticlesFolder, StoredArticles
+from pubvec.retrieval.build import VersionPlan, write_version
 from pubvec.retrieval.dense import Dense, IntArray
 from pubvec.retrieval.indexing import open_encoder, open_version, writing
 from pubvec.retrieval.lexical import Lexical
-from pubvec.retrieval.source import Folder, Rows
 from pubvec.retrieval.versions import Version, folder_of, publish
 
 
@@ -45,7 +45,7 @@ def update(
         if not is_baseline and not allow_gaps:
             _check_sequence(base, Path(articles))
         vectors, lexical = open_version(base)
-        source = Folder(Path(articles))
+        source = ArticlesFolder(Path(articles))
         plan = _plan(base, source, vectors, lexical, is_baseline)
         version = write_version(
             folder_of(Path(index), plan.number),
@@ -60,7 +60,9 @@ def update(
     return version
 
 
-def _plan(base: Version, source: Folder, vectors: Dense, lexical: Lexical, is_baseline: bool) -> Plan:
+def _plan(
+    base: Version, source: ArticlesFolder, vectors: Dense, lexical: Lexical, is_baseline: bool
+) -> VersionPlan:
     number = base.number + 1
     old = _find_rows(vectors, source.keys["pmid"])
     is_known = old >= 0
@@ -73,18 +75,18 @@ def _plan(base: Version, source: Folder, vectors: Dense, lexical: Lexical, is_ba
     reuse = np.where(is_same_text, old, -1)
     if is_baseline:
         through = source.through_file, source.through_date
-        return Plan(number, [source], reuse, source.retractions, through)
+        return VersionPlan(number, [source], reuse, source.retractions, through)
 
     removed = np.union1d(old[is_known], _deleted_rows(vectors, source))
     marked = np.setdiff1d(
         _find_rows(vectors, np.array(list(source.retractions), dtype=np.int64)), [*removed, -1]
     )
-    targets = Rows(lexical, vectors.keys, marked)
+    targets = StoredArticles(lexical, vectors.keys, marked)
     retracted_by = {pmid: list(notices) for pmid, notices in source.retractions.items()}
     pmids = [*source.keys["pmid"].tolist(), *targets.keys["pmid"].tolist()]
     for pmid, notices in lexical.retractions_of(pmids).items():
         retracted_by[pmid] = sorted({*notices, *retracted_by.get(pmid, ())})
-    return Plan(
+    return VersionPlan(
         number,
         [source, targets],
         np.concatenate([reuse, marked]),
@@ -107,7 +109,7 @@ def _find_rows(vectors: Dense, pmids: IntArray) -> IntArray:
     return np.where(known[candidate] == pmids, rows[candidate], -1)
 
 
-def _deleted_rows(vectors: Dense, source: Folder) -> IntArray:
+def _deleted_rows(vectors: Dense, source: ArticlesFolder) -> IntArray:
     """Rows of the records that the files withdraw: a deletion names one version of a PMID."""
     deleted = sorted(source.deleted)
     rows = _find_rows(vectors, np.array([pmid for pmid, _ in deleted], dtype=np.int64))

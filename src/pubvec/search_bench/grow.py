@@ -18,9 +18,9 @@ from pubvec.retrieval import (
     IntArray,
     KeyArray,
     Lexical,
-    Plan,
-    Rows,
     Searcher,
+    StoredArticles,
+    VersionPlan,
     find_version,
     folder_of,
     summary_of,
@@ -42,7 +42,7 @@ def grow(index: Path, n: int, output: Path) -> None:
     encoded = output.with_name(f"{output.name}-vectors")
     _write_vectors(encoded, old, source, rows)
     settings = json.loads((index / RECIPE).read_text())["config"]
-    plan = Plan(1, [source], np.full(n, -1), {}, version.through)
+    plan = VersionPlan(1, [source], np.full(n, -1), {}, version.through)
     with OutputFolder(output, command="index", config=settings, manifest_name=RECIPE) as out:
         made = write_version(
             folder_of(out.path, 1), plan, old.encoder, command="index", inputs=[], encoded=encoded
@@ -50,7 +50,7 @@ def grow(index: Path, n: int, output: Path) -> None:
         out.counts.update(summary_of(made), dim=old.encoder.dim, model=old.encoder.name)
 
 
-class _Repeated(Rows):
+class _Repeated(StoredArticles):
     """Repeated articles are given under new PMIDs."""
 
     def __init__(self, lexical: Lexical, keys: KeyArray, rows: IntArray, n_own: int) -> None:

@@ -78,6 +78,8 @@ def describe(answer: Answer) -> str:
         ]
     if answer.n_retracted:
         notes.append(f"Retracted and left out: {answer.n_retracted}.")
-    if answer.struck_out:
-        notes.append(f"Citations removed because the model was not given them: {len(answer.struck_out)}.")
+    if answer.removed_citations:
+        notes.append(
+            f"Citations removed because the model was not given them: {len(answer.removed_citations)}."
+        )
     return " ".join(notes)

@@ -24,7 +24,7 @@ _DATES = ("date_revised", "date_completed", "date_created")
 _BATCH = 512
 
 
-class Source(Protocol):
+class ArticleSource(Protocol):
     """Articles in an order that does not change."""
 
     keys: KeyArray
@@ -37,7 +37,7 @@ class Source(Protocol):
         """The texts of these articles, at most `n_most` together. *Shape:* (n,)"""
 
 
-class Folder:
+class ArticlesFolder:
     """The current articles of an `articles/` folder; `n_articles`: so many, drawn with `seed`."""
 
     def __init__(self, folder: Path, n_articles: int | None = None, seed: int = 0) -> None:
@@ -74,7 +74,7 @@ class Folder:
                 yield from rows_of(Article, pa.Table.from_batches([batch]))
 
     def iter_shards(self, is_wanted: BoolArray, n_most: int) -> Iterator[Shard]:
-        """See `Source.iter_shards`."""
+        """See `ArticleSource.iter_shards`."""
         wanted = self._is_taken.copy()
         wanted[self._is_taken] = is_wanted
         start = 0
@@ -109,7 +109,7 @@ class Folder:
             yield table if mask.all() else table.filter(pa.array(mask))
 
 
-class Rows:
+class StoredArticles:
     """Rows of a version that is there."""
 
     def __init__(self, lexical: Lexical, keys: KeyArray, rows: IntArray) -> None:
@@ -124,7 +124,7 @@ class Rows:
                 yield entry.article
 
     def iter_shards(self, is_wanted: BoolArray, n_most: int) -> Iterator[Shard]:
-        """See `Source.iter_shards`."""
+        """See `ArticleSource.iter_shards`."""
         articles = compress(self.iter_articles(), is_wanted) if is_wanted.any() else iter(())
         yield from cut(
             ((article.pmid, article_text(article.title, article.abstract)) for article in articles), n_most
