@@ -21,6 +21,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 GROUND = {
     "records",
     "tables",
+    "tablefiles",
     "files",
     "errors",
     "progress",
@@ -34,6 +35,7 @@ ROOMS = {"corpus", "mining", "training", "conversion", "evaluation", "retrieval"
 ARROWS: dict[str, set[str]] = {
     "records": set(),
     "tables": set(),
+    "tablefiles": {"errors"},
     "errors": set(),
     "version": set(),
     "cores": set(),

@@ -8,6 +8,7 @@ from .evaluation import calibrate as calibrate
 from .evaluation import compare as compare
 from .evaluation import evaluate as evaluate
 from .follow import update as update
+from .mining import pairs as pairs
 from .pipeline import run as run
 from .publishing import release as release
 from .records import Article as Article

@@ -122,7 +122,7 @@ class _Job:
 
     def make_pairs(self, files: Sequence[str]) -> None:
         from pubvec.corpus import parse
-        from pubvec.mining import build_pairs
+        from pubvec.mining import pairs
 
         if not files:
             files = [str(self._download())]
@@ -130,7 +130,7 @@ class _Job:
         self._stage("parse", parse, files, articles, engine=self.engine)
         exclude = [self.data] if self.data else []
         self._stage(
-            "pairs", build_pairs, articles, self.folder / "pairs", config=self.preset.pairs, exclude=exclude
+            "pairs", pairs, articles, self.folder / "pairs", config=self.preset.pairs, exclude=exclude
         )
 
     def _download(self) -> Path:

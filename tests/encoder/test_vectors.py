@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -161,9 +162,9 @@ def test_memory_holds_one_shard_of_a_stream(exported_model: Path, tmp_path: Path
     ("name", "content", "message"),
     [
         ("a.csv", "id,title\n1,x\n", "no column 'text': choose one of id, title"),
-        ("a.csv", "", "not a readable table"),
-        ("a.parquet", "no parquet", "not a readable Parquet file"),
-        ("a.jsonl", '{"text": "a"}\n{"text": null}\n', "row 1 .*found None"),
+        ("a.csv", "", "cannot be read as .csv: it is empty"),
+        ("a.parquet", "no parquet", "cannot be read as .parquet"),
+        ("a.jsonl", '{"text": "a"}\n{"text": null}\n', "line 2: .*found None"),
         ("a.jsonl", '{"text": "a"}\n{"text": ', "line 2 is not JSON"),
         ("a.jsonl", "[1]\n", "line 1: expected an object"),
         ("a.jsonl", '{"title": "a"}\n', "no column 'text'"),
@@ -181,15 +182,31 @@ def test_bad_input(
     assert not list(tmp_path.glob("vectors*"))
 
 
-def test_missing_source_and_ids_of_two_kinds(exported_model: Path, tmp_path: Path) -> None:
+def test_missing_source(exported_model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         encode(tmp_path / "nothing.txt", exported_model, tmp_path / "vectors")
+
+
+def test_ids_of_a_table_are_strings_whatever_their_kind(exported_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({"text": "x", "id": key}) + "\n" for key in (1, 2, 3, 4, "a")))
     for size in (2, 5):
         config = EncodeConfig(id_column="id", texts_per_shard=size)
+        encode(path, exported_model, tmp_path / "vectors", config=config, force=True)
+        assert read_vectors(tmp_path / "vectors")[0].tolist() == ["1", "2", "3", "4", "a"]
+
+
+def test_ids_of_two_kinds_in_a_stream_are_refused(exported_model: Path, tmp_path: Path) -> None:
+    texts = [(1, "x"), (2, "y"), ("a", "z")]
+    for size in (2, 3):
         with pytest.raises(InputError, match="numbers"):
-            encode(path, exported_model, tmp_path / "vectors", config=config, force=True)
+            encode_to_folder(
+                cut(texts, size),
+                load(exported_model),
+                tmp_path / "vectors",
+                inputs=[exported_model],
+                config=FP32,
+            )
 
 
 def test_damaged_folder(lines: Path, exported_model: Path, tmp_path: Path) -> None:

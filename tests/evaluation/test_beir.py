@@ -141,10 +141,10 @@ def test_a_result_is_resumed_and_follows_the_files(folder: Path, encoder, tmp_pa
         (
             "corpus.jsonl",
             [],
-            r"corpus\.jsonl cannot be read as \.jsonl: expected an object a line, found no line",
+            r"corpus\.jsonl has no rows",
         ),
-        ("corpus.jsonl", [["a"]], "expected an object a line, found another"),
-        ("corpus.jsonl", [{"_id": "a", "text": "b"}], "lacks the column 'title': it has _id, text"),
+        ("corpus.jsonl", [["a"]], "expected an object a line, found "),
+        ("corpus.jsonl", [{"_id": "a", "text": "b"}], "no column 'title': choose one of _id, text"),
         (
             "corpus.jsonl",
             [{"_id": "a", "title": "", "text": "b"}] * 2,

@@ -74,7 +74,7 @@ def test_unknown_tasks_are_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"question": ["a", "b"]}, "lacks the column 'long_answer': it has question"),
+        ({"question": ["a", "b"]}, "no column 'long_answer': choose one of question"),
         ({"question": [], "long_answer": []}, "has no rows"),
         ({"question": ["a"], "long_answer": ["b"]}, "holds 1 pairs: at least 2"),
         ({"question": ["a", "b"], "long_answer": ["c", None]}, "row 1: 'long_answer' is None"),
@@ -93,11 +93,9 @@ def test_bad_files(data: Path) -> None:
     with pytest.raises(InputError, match=r"title_abstract\.parquet cannot be read as \.parquet"):
         find_task("title-abstract").load(data)
     (data / "title_abstract.parquet").unlink()
-    with pytest.raises(
-        InputError, match=r"title_abstract\.parquet does not exist: the data folder must hold"
-    ):
+    with pytest.raises(InputError, match=r"title_abstract\.parquet does not exist"):
         find_task("title-abstract").load(data)
-    with pytest.raises(InputError, match=r"expected a file that ends in \.parquet.*found '\.xlsx'"):
+    with pytest.raises(InputError, match=r"expected \.parquet.*found '\.xlsx'"):
         find_task("pairs.xlsx:a,b").load(data)
     (data / "empty.csv").write_text("")
     with pytest.raises(InputError, match=r"empty\.csv cannot be read"):
@@ -113,9 +111,13 @@ def test_bad_files(data: Path) -> None:
         (
             "docs",
             {"doc_id": [1, 1], "title": ["a", "b"], "text": ["c", "d"]},
-            "row 1: 'doc_id' 1 occurs twice",
+            "row 1: 'doc_id' '1' occurs twice",
         ),
-        ("docs", {"doc_id": [1, None], "title": ["a", "b"], "text": ["c", "d"]}, "row 1: 'doc_id' is None"),
+        (
+            "docs",
+            {"doc_id": [1, None], "title": ["a", "b"], "text": ["c", "d"]},
+            "row 1: 'doc_id': expected an id, found None",
+        ),
         ("docs", {"doc_id": [1, 2], "title": ["a", ""], "text": ["c", None]}, "row 1: 'text' is blank"),
         ("docs", {"doc_id": [1], "title": [3], "text": ["c"]}, "row 0: 'title' is 3"),
         ("docs", {"doc_id": [], "title": [], "text": []}, "has no rows"),
@@ -124,7 +126,7 @@ def test_bad_files(data: Path) -> None:
             {"doc_id": [5], "title": ["a"], "text": ["b"]},
             "row 0 judges document '0', which is not in",
         ),
-        ("queries", {"query_id": [1, 2, 2], "query": ["a", "b", "c"]}, "row 2: 'query_id' 2 occurs twice"),
+        ("queries", {"query_id": [1, 2, 2], "query": ["a", "b", "c"]}, "row 2: 'query_id' '2' occurs twice"),
         (
             "queries",
             {"query_id": [1, 2, 3], "query": ["a", "b", "c"]},

@@ -13,7 +13,7 @@ from pairs_world import make_world
 
 from makers_records import make_article
 from pubvec.errors import ConfigError, InputError, OutputError
-from pubvec.mining.build import build_pairs
+from pubvec.mining import pairs as build_pairs
 from pubvec.mining.config import RULES, PairsConfig
 from pubvec.mining.phrases import phrases_of
 from pubvec.mining.text import clean_title, normalize, sentences_of

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import csv
+import gzip
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +76,29 @@ def test_empty_and_repeated_texts_are_left_out(tmp_path):
 
 def test_bad_tables_are_refused(tmp_path):
     table = write(tmp_path / "own.parquet", question=["a", "b"], answer=[1, 2], note=["x", "y"])
-    with pytest.raises(InputError, match="column 'answer' holds int64, expected text"):
+    with pytest.raises(InputError, match="row 0 \\(counted from 0\\): expected a text, found 1"):
         build(table, tmp_path / "pairs")
     with pytest.raises(InputError, match="has no column 'anchor': choose one of question, answer, note"):
         build_own_pairs(table, tmp_path / "pairs")
     (tmp_path / "text.parquet").write_text("no table")
-    with pytest.raises(InputError, match="is no readable Parquet file"):
+    with pytest.raises(InputError, match="cannot be read as .parquet"):
         build(tmp_path / "text.parquet", tmp_path / "pairs")
     one = write(tmp_path / "one.parquet", question=["a"], answer=["b"])
     with pytest.raises(InputError, match="has 1 usable pairs outside of the exclusions: expected 2 or more"):
         build(one, tmp_path / "pairs")
+
+
+@pytest.mark.parametrize("name", ["own.csv", "own.tsv.gz", "own.jsonl"])
+def test_pairs_of_any_table_are_those_of_parquet(table: Path, tmp_path: Path, name: str) -> None:
+    rows = pq.read_table(table).to_pylist()
+    if ".jsonl" in name:
+        text = "\n\n".join(map(json.dumps, rows))
+    else:
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, list(rows[0]), delimiter="," if ".csv" in name else "\t")
+        writer.writeheader()
+        writer.writerows(rows)
+        text = stream.getvalue()
+    data = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert build(tmp_path / name, tmp_path / "other") == build(table, tmp_path / "pairs")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -89,7 +89,7 @@ def parse(
 @with_config(PairsConfig)
 def pairs(
     source: Annotated[
-        Path, typer.Argument(help="Folder made by parse, or a Parquet file with two columns of texts.")
+        Path, typer.Argument(help="A folder made by parse, or a table with two columns of texts (Parquet, CSV, TSV, JSON Lines).")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
     exclude: Annotated[
@@ -97,10 +97,10 @@ def pairs(
         typer.Option("--exclude", help="File or folder of evaluation texts to keep out; may be repeated."),
     ] = None,
     anchor_column: Annotated[
-        str, typer.Option(help="Column of a Parquet file that holds the anchors.")
+        str, typer.Option(help="The column of a table whose texts are the anchors.")
     ] = "anchor",
     positive_column: Annotated[
-        str, typer.Option(help="Column of a Parquet file that holds the positives.")
+        str, typer.Option(help="The column of a table whose texts are the positives.")
     ] = "positive",
     force: Force = False,
     as_json: AsJson = False,
@@ -111,13 +111,16 @@ def pairs(
 
     Example: pubvec pairs articles/ -o pairs/ --exclude eval/
     """
-    from pubvec.mining import build_own_pairs, build_pairs
+    from pubvec.mining import pairs as stage
 
-    options: dict[str, Any] = {"config": config, "exclude": exclude or [], "force": force}
     with console().progress():
-        if source.is_file():
-            options |= {"anchor_column": anchor_column, "positive_column": positive_column}
-            manifest = build_own_pairs(source, output, **options)
-        else:
-            manifest = build_pairs(source, output, **options)
+        manifest = stage(
+            source,
+            output,
+            config,
+            anchor_column=anchor_column,
+            positive_column=positive_column,
+            exclude=exclude or [],
+            force=force,
+        )
     console().say_done(f"{output}", manifest, as_json=as_json)

@@ -12,7 +12,6 @@ from pathlib import Path
 from pubvec.errors import InputError
 from pubvec.evaluation.datafiles import (
     optional_text_column,
-    read_columns,
     read_grades,
     text_column,
     unique_ids,
@@ -20,6 +19,7 @@ from pubvec.evaluation.datafiles import (
 from pubvec.evaluation.measures import Measure
 from pubvec.evaluation.published_sets import find_path
 from pubvec.evaluation.sets import RetrievalSet
+from pubvec.tablefiles import read_columns
 
 DEFAULT_SPLIT = "test"
 _TEXTS = (".jsonl", ".jsonl.gz", ".parquet")

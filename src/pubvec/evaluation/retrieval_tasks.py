@@ -10,10 +10,11 @@ import numpy as np
 
 from pubvec.collection import Collection
 from pubvec.errors import InputError
-from pubvec.evaluation.datafiles import read_columns, read_grades, text_column, text_lists, unique_ids
+from pubvec.evaluation.datafiles import read_grades, text_column, text_lists, unique_ids
 from pubvec.evaluation.measures import Measure
 from pubvec.evaluation.published_sets import find_or_fetch, find_path
 from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of
+from pubvec.tablefiles import read_columns
 
 _N_CANDIDATES = 4
 """Articles looked at for each that is wanted: many have no abstract."""

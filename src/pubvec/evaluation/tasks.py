@@ -12,7 +12,6 @@ from pubvec.evaluation.classify import ClassificationTask
 from pubvec.evaluation.datafiles import (
     check_all_judged,
     optional_text_column,
-    read_columns,
     read_grades,
     text_column,
     unique_ids,
@@ -23,6 +22,7 @@ from pubvec.evaluation.published_sets import find_or_fetch, find_path
 from pubvec.evaluation.retrieval_tasks import AmongArticlesTask, LiveQaTask, TextRetrievalTask
 from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of
 from pubvec.evaluation.similarity import SimilarityTask
+from pubvec.tablefiles import read_columns
 
 _HELD_OUT = "held-out-"
 _FORMS: Mapping[str, str] = {

@@ -19,6 +19,7 @@ from pubvec.mining.abstracts import clean_abstract, text_of
 from pubvec.mining.config import RULES, PairsConfig
 from pubvec.mining.exclude import read_sources
 from pubvec.mining.leakage import Excluded, Rows
+from pubvec.mining.own import build_own_pairs
 from pubvec.mining.pairing import Pairing
 from pubvec.mining.rules import Candidate
 from pubvec.mining.screening import Screening
@@ -39,35 +40,48 @@ class _Row(NamedTuple):
     sections: list[Section]
 
 
-def build_pairs(
-    articles: Path | str,
+def pairs(
+    source: Path | str,
     output: Path | str,
     config: PairsConfig | None = None,
     *,
+    anchor_column: str = "anchor",
+    positive_column: str = "positive",
     exclude: Sequence[Path | str] = (),
     force: bool = False,
 ) -> Manifest:
     """Make `train.parquet` and `dev.parquet`, rows of `records.Pair`, in the folder `output`.
 
     No article of dev is in train, not even as a negative, and none has a title that the other has too.
-    The same articles, exclusions and config give the same bytes.
+    The same articles, exclusions and config give the same bytes. A table with two columns of texts gives its own
+    pairs (see `own.build_own_pairs`).
 
     Args:
-        articles: folder made by `pubvec parse`.
+        source: a folder made by `pubvec parse`, or a table: a Parquet, CSV, TSV or JSON Lines file, gzipped or not.
         output: the folder to make.
+        anchor_column: the column of a table whose texts are the anchors.
+        positive_column: the column of a table whose texts are the positives.
         config: the settings; None for the released recipe.
         exclude: files or folders of evaluation data; no article that shares a PMID, a title, an abstract or
             twelve words in a row with them yields a pair or a negative.
         force: replace `output`.
 
     Raises:
-        InputError: `articles` is not complete, an exclusion cannot be read or is empty, or too few articles
+        InputError: `source` is not complete, an exclusion cannot be read or is empty, or too few articles
             are left.
         OutputError: `output` exists and not `force`.
     """
-    config = config or PairsConfig()
+    if Path(source).is_file():
+        columns = {"anchor_column": anchor_column, "positive_column": positive_column}
+        return build_own_pairs(Path(source), output, config, **columns, exclude=exclude, force=force)
+    return _build_pairs(Path(source), output, config or PairsConfig(), exclude, force)
+
+
+def _build_pairs(
+    articles: Path, output: Path | str, config: PairsConfig, exclude: Sequence[Path | str], force: bool
+) -> Manifest:
     collection = Collection(articles)
-    inputs = [Path(articles), *(Path(path) for path in exclude)]
+    inputs = [articles, *(Path(path) for path in exclude)]
     with OutputFolder(output, command="pairs", config=config, inputs=inputs, force=force) as out:
         screening = Screening(Excluded(read_sources(exclude)), config)
         rng = np.random.default_rng(config.seed)
@@ -117,10 +131,10 @@ def _read_candidates(
 def _write(path: Path, pairing: Pairing, n_articles: int) -> dict[str, Any]:
     """Write the pairs of `n_articles` articles and return their counts."""
     rules: Counter[str] = Counter()
-    pairs = pairing.iter_pairs()
+    found = pairing.iter_pairs()
     schema = schema_of(Pair)
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        while group := list(islice(pairs, _ROWS_PER_GROUP)):
+        while group := list(islice(found, _ROWS_PER_GROUP)):
             writer.write_table(table_of(Pair, group))
             rules.update(pair.rule for pair in group)
             report(f"pairs of {path.stem}", rules.total())

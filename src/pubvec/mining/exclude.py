@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pubvec.errors import InputError
+from pubvec.tablefiles import (
+    LINES_SUFFIX,
+    TABLE_SUFFIXES,
+    check_kind,
+    iter_lines,
+    iter_rows,
+    read_json_value,
+    suffix_of,
+)
 
 _log = logging.getLogger(__name__)
 _PMID_COLUMN = re.compile(r"pmids?|pub_?med_?ids?|pubmed", re.IGNORECASE)
@@ -37,9 +41,8 @@ class Source(NamedTuple):
 def read_sources(paths: Iterable[Path | str]) -> list[Source]:
     """Read every string of the files `paths`, and of all files in the folders among them.
 
-    Parquet, CSV, TSV, JSON, JSONL (`.ndjson`) and `.txt` (one text a line) are read. A column named
-    `pmid` or `pubmed_id`, and a line of digits in a `.txt`, is a PMID; all other strings are texts,
-    in lists and nested objects too.
+    Tables (see `tablefiles`), `.json` and `.txt` (one text a line) are read, gzipped or not. A column named `pmid` or
+    `pubmed_id`, and a line of digits in a `.txt`, is a PMID; all other strings are texts, in lists and nested objects too.
 
     Raises:
         InputError: a path is missing, is of another kind or damaged, or holds no text and no PMID.
@@ -50,7 +53,7 @@ def read_sources(paths: Iterable[Path | str]) -> list[Source]:
 def _read_path(path: Path) -> list[Source]:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        known = [file for file in files if file.suffix.lower() in _READERS]
+        known = [file for file in files if suffix_of(file) in _READERS]
         for file in sorted(set(files) - set(known)):
             _log.warning("%s is not read for exclusion: expected one of %s", file, " ".join(_READERS))
     elif path.is_file():
@@ -68,14 +71,10 @@ def _name(file: Path, given: Path) -> str:
 
 
 def _read_file(file: Path, name: str) -> list[Source]:
-    reader = _READERS.get(file.suffix.lower())
-    if reader is None:
-        raise InputError(f"--exclude {file} is of an unknown kind: expected one of {' '.join(_READERS)}")
     try:
-        rows = list(reader(file))
-    except (OSError, ValueError, csv.Error, pa.ArrowException, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"--exclude {file} cannot be read as {file.suffix}: {reason}") from error
+        rows = list(_READERS[check_kind(file, tuple(_READERS))](file))
+    except InputError as error:
+        raise InputError(f"--exclude {error}") from error
     return _sources_of(name, rows)
 
 
@@ -104,45 +103,24 @@ def _leaves(value: Any, column: str = "") -> Iterator[tuple[str, Any]]:
         yield column, value
 
 
-def _read_parquet(file: Path) -> Iterator[Row]:
-    for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
-        yield from batch.to_pylist()
-
-
-def _read_table(file: Path, delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(1 << 30)
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        for row in csv.DictReader(lines, delimiter=delimiter, strict=True):
-            yield {str(column): value for column, value in row.items()}
+def _read_table(file: Path) -> Iterator[Row]:
+    return (row for _, row in iter_rows(file))
 
 
 def _read_json(file: Path) -> Iterator[Row]:
-    content = json.loads(file.read_text(encoding="utf-8-sig"))
+    content = read_json_value(file)
     for item in content if isinstance(content, list) else [content]:
         yield item if isinstance(item, Mapping) else {"": item}
 
 
-def _read_jsonl(file: Path) -> Iterator[Row]:
-    with file.open(encoding="utf-8-sig") as lines:
-        for line in lines:
-            if line.strip():
-                item = json.loads(line)
-                yield item if isinstance(item, Mapping) else {"": item}
-
-
 def _read_text(file: Path) -> Iterator[Row]:
-    with file.open(encoding="utf-8-sig") as lines:
-        for line in lines:
-            if text := line.strip():
-                yield {"pmid" if _DIGITS.fullmatch(text) else "line": text}
+    for _, line in iter_lines(file):
+        if text := line.strip():
+            yield {"pmid" if _DIGITS.fullmatch(text) else "line": text}
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
-    ".parquet": _read_parquet,
-    ".csv": lambda file: _read_table(file, ","),
-    ".tsv": lambda file: _read_table(file, "\t"),
+    **dict.fromkeys(TABLE_SUFFIXES, _read_table),
     ".json": _read_json,
-    ".jsonl": _read_jsonl,
-    ".ndjson": _read_jsonl,
-    ".txt": _read_text,
+    LINES_SUFFIX: _read_text,
 }

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pubvec.errors import InputError
@@ -16,6 +15,7 @@ from pubvec.mining.config import PairsConfig
 from pubvec.mining.exclude import read_sources
 from pubvec.mining.leakage import LEAKAGE_RULES, Excluded
 from pubvec.records import Pair
+from pubvec.tablefiles import iter_rows, place_of, text_of
 from pubvec.tables import table_of
 
 OWN_RULE = "own"
@@ -32,17 +32,17 @@ def build_own_pairs(
     exclude: Sequence[Path | str] = (),
     force: bool = False,
 ) -> Manifest:
-    """Make `train.parquet` and `dev.parquet`, rows of `records.Pair`, from the texts of a Parquet file.
+    """Make `train.parquet` and `dev.parquet`, rows of `records.Pair`, from the texts of a table.
 
     The pairs have no negatives, and their number in the file for a PMID. Rows with an empty text, and those whose
     anchor or positive occurred before, are left out.
 
     Args:
-        table: the Parquet file.
+        table: a Parquet, CSV, TSV or JSON Lines file, gzipped or not.
         output: the folder to make.
         config: `n_articles`, `n_dev` and `seed` count; None for the released recipe.
         anchor_column, positive_column: texts that belong together.
-        exclude: as for `build_pairs`.
+        exclude: see `build.pairs`.
         force: replace `output`.
 
     Raises:
@@ -80,23 +80,17 @@ def build_own_pairs(
 
 
 def _read(path: Path, *columns: str) -> list[list[str]]:
-    """The texts of each column, whitespace folded; "" for null."""
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is no readable Parquet file: {str(error).splitlines()[0]}") from error
-    for column in columns:
-        if column not in table.column_names:
-            raise InputError(
-                f"{path} has no column {column!r}: choose one of {', '.join(table.column_names)}"
-            )
-        if not pa.types.is_string(table[column].type) and not pa.types.is_large_string(table[column].type):
-            raise InputError(f"{path}: column {column!r} holds {table[column].type}, expected text")
-    return [[_fold(text) for text in table[column].to_pylist()] for column in columns]
+    """The texts of each column, with their white space folded; "" where a row has none."""
+    texts: list[list[str]] = [[] for _ in columns]
+    for number, row in iter_rows(path, columns):
+        for found, column in zip(texts, columns, strict=True):
+            value = row[column]
+            found.append("" if value is None else _fold(text_of(value, place_of(path, number))))
+    return texts
 
 
-def _fold(text: Any) -> str:
-    return " ".join((text or "").split())
+def _fold(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _usable(anchors: Sequence[str], positives: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
