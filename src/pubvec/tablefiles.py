@@ -85,7 +85,7 @@ def check_kind(path: Path, suffixes: Sequence[str] = TABLE_SUFFIXES) -> str:
 
 
 def place_of(path: Path, number: int) -> str:
-    """Where a row of `iter_rows` stands, for a message: `a.csv line 3`, or `a.parquet row 3 (counted from 0)`."""
+    """Name the place of a row of `iter_rows` in a message: `a.csv line 3`, or `a.parquet row 3 (counted from 0)`."""
     if suffix_of(path) == ".parquet":
         return f"{path} row {number} (counted from 0)"
     return f"{path} line {number}"

@@ -89,7 +89,10 @@ def parse(
 @with_config(PairsConfig)
 def pairs(
     source: Annotated[
-        Path, typer.Argument(help="A folder made by parse, or a table with two columns of texts (Parquet, CSV, TSV, JSON Lines).")
+        Path,
+        typer.Argument(
+            help="A folder made by parse, or a table with two columns of texts (Parquet, CSV, TSV, JSON Lines)."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
     exclude: Annotated[
