@@ -149,7 +149,7 @@ def encode(
     source: Annotated[
         str,
         typer.Argument(
-            help="An articles/ folder; a Parquet, CSV, TSV or JSON Lines file (also .gz); a .txt file, one text a line; - is stdin."
+            help="An articles/ folder; a Parquet, CSV, TSV, JSON Lines or .txt file (also .gz); - is stdin."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
