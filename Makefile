@@ -23,26 +23,26 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.installed-dev
-	$(BIN)/ruff format --check src tests examples docs runs setup.py
-	$(BIN)/ruff check src tests examples docs runs setup.py
+	$(BIN)/ruff format --check src tests benchmarks recipes examples docs setup.py
+	$(BIN)/ruff check src tests benchmarks recipes examples docs setup.py
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
 
 fix: $(VENV)/.installed-dev
-	$(BIN)/ruff format src tests examples docs runs setup.py
-	$(BIN)/ruff check --fix src tests examples docs runs setup.py
+	$(BIN)/ruff format src tests benchmarks recipes examples docs setup.py
+	$(BIN)/ruff check --fix src tests benchmarks recipes examples docs setup.py
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.installed-dev $(VENV)-bench/.installed
-	$(BIN)/pubvec bench parse $(firstword $(PUBMED)) -o results/
-	$(BIN)/pubvec bench pairs $(WORK)/articles $(EVAL) -o results/ -n 3
-	$(BIN)/pubvec bench encoder $(WORK)/small $(WORK)/articles -o results/ --python $(VENV)-bench/bin/python
-	$(BIN)/pubvec bench encoder $(WORK)/small $(WORK)/articles -o results/ --contender "pubvec int8" \
-		--contender "pubvec fp32" --contender sentence-transformers
-	$(BIN)/pubvec bench growth $(WORK)/small $(WORK)/articles -o results/
-	$(BIN)/pubvec bench import -o results/
+	$(BIN)/python -m benchmarks.commands parse $(firstword $(PUBMED)) -o results/bench-parse.json
+	$(BIN)/python -m benchmarks.commands pairs $(WORK)/articles $(EVAL) -n 3 -o results/bench-pairs.json
+	$(BIN)/python -m benchmarks.commands import -o results/bench-import.json
+	$(BIN)/python -m benchmarks.encoder $(WORK)/small $(WORK)/articles --python $(VENV)-bench/bin/python
+	$(BIN)/python -m benchmarks.encoder $(WORK)/small $(WORK)/articles -o results/bench-encoder-few.json \
+		--contender "pubvec int8" --contender "pubvec fp32" --contender sentence-transformers
+	$(BIN)/python -m benchmarks.growth $(WORK)/small $(WORK)/articles
 
 # Known weaknesses of everything installed; asks a service on the internet.
 audit: $(VENV)/.installed-dev

@@ -1,7 +1,10 @@
-"""Generate `docs/cli.md`, `results/README.md` and figures in other pages: `python docs/generate.py [--check]`.
+"""Generate `docs/cli.md`, `results/README.md` and the figures of other pages.
 
-The command line's page comes from `--help`, tables and plots from the JSON files in `results/`. Plots are drawn
-without `--check` only: their bytes depend on the plotting library's version.
+python docs/generate.py [--check] [PAGE…]
+
+A PAGE is a path from the root of the repository, as `docs/cli.md`; without one all pages are made. The page of the command
+line comes from `--help`, tables and plots come from the JSON files in `results/`. Plots are drawn only when everything is
+made: their bytes depend on the version of the plotting library.
 """
 
 from __future__ import annotations
@@ -20,13 +23,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-import released
-import scale_tables
-import search_tables
-import serve_tables
-
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+from benchmarks import encoder, growth, plots
+from benchmarks.commands import Record, Timing
+from benchmarks.commands import to_markdown as commands_to_markdown
+from benchmarks.tables import models as models_tables
+from benchmarks.tables import scale as scale_tables
+from benchmarks.tables import search as search_tables
+from benchmarks.tables import server as server_tables
+
 CLI = ROOT / "docs" / "cli.md"
 README = ROOT / "README.md"
 RESULTS = ROOT / "results"
@@ -77,11 +83,11 @@ def render_readme() -> str:
     text = README.read_text()
     report = read("run-small")
     blocks = {
-        "sentence": released.sentence(RESULTS),
-        "models": released.table(RESULTS),
+        "sentence": models_tables.sentence(RESULTS),
+        "models": models_tables.table(RESULTS),
         "run": run_tables(report),
         "search": search_tables.summary(RESULTS),
-        "serve": serve_tables.summary(RESULTS),
+        "serve": server_tables.summary(RESULTS),
     }
     blocks |= {f"bench-{name}": bench_table(read(f"bench-{name}")) for name in ("parse", "pairs")}
     blocks["bench-encoder"] = encoder_summary()
@@ -116,7 +122,8 @@ def task_table(is_shown: Any) -> str:
     whole = tested_table()
     places = [place for place, column in enumerate(whole.columns) if is_shown(column.task)]
     rows = [
-        Row(released.marked(row.system), tuple(row.cells[place] for place in places)) for row in whole.rows
+        Row(models_tables.marked(row.system), tuple(row.cells[place] for place in places))
+        for row in whole.rows
     ]
     known = tuple(row for row in rows if any(cell is not None for cell in row.cells))
     columns = tuple(whole.columns[place] for place in places)
@@ -172,10 +179,8 @@ def run_tables(report: Any) -> str:
 
 def encoder_summary() -> str:
     """The figures of the encoder bench that its targets name."""
-    from pubvec.evaluation.encoder_record import REFERENCE, percentile_ms, ratio, read_record, share_of_peak
-
-    record = read_record(RESULTS / "bench-encoder.json")
-    theirs = record.contenders[REFERENCE]
+    record = encoder.read_record(RESULTS / "bench-encoder.json")
+    theirs = record.contenders[encoder.REFERENCE]
     lines = [
         f"Times as fast as sentence-transformers' default, medians of {record.n_rounds} interleaved rounds; "
         f"{record.machine['processor']}, {record.machine['n_cores']} cores:",
@@ -186,15 +191,15 @@ def encoder_summary() -> str:
     for name, ours in record.contenders.items():
         if ours.error is not None or name == "model2vec":
             continue
-        rates = (f"{ratio(record, name, texts, 'all'):.1f}" for texts in ("abstracts", "titles"))
-        query = percentile_ms(ours, 50)
+        rates = (f"{encoder.ratio(record, name, texts, 'all'):.1f}" for texts in ("abstracts", "titles"))
+        query = encoder.percentile_ms(ours, 50)
         start = median(ours.start_s)
         figures = (
             *rates,
-            f"{percentile_ms(theirs, 50) / query:.1f} ({query:.1f} ms)",
+            f"{encoder.percentile_ms(theirs, 50) / query:.1f} ({query:.1f} ms)",
             f"{median(theirs.start_s) / start:.1f} ({start:.2f} s)",
             f"{ours.peak_bytes / theirs.peak_bytes:.2f} ({ours.peak_bytes / 1e6:,.0f} MB)",
-            f"{share_of_peak(record, name, 'abstracts'):.0%}",
+            f"{encoder.share_of_peak(record, name, 'abstracts'):.0%}",
             f"{ours.cosine['mean']:.4f}",
         )
         lines.append(f"| {name} | {' | '.join(figures)} |")
@@ -203,10 +208,7 @@ def encoder_summary() -> str:
 
 def render_benches() -> str:
     """The page of the encoder benchmarks."""
-    from pubvec.evaluation import growth
-    from pubvec.evaluation.encoder_record import read_record
-
-    everyone, few = (read_record(RESULTS / f"bench-encoder{suffix}.json") for suffix in ("", "-few"))
+    everyone, few = (encoder.read_record(RESULTS / f"bench-encoder{suffix}.json") for suffix in ("", "-few"))
     grown = growth.read_record(RESULTS / "bench-growth.json")
     return (
         "# Results\n\nGenerated from the JSON files beside it by `make docs`; how each figure is measured is in "
@@ -220,15 +222,13 @@ def render_benches() -> str:
 
 
 def encoder_section(record: Any) -> str:
-    from pubvec.evaluation.encoder_record import to_markdown
-
     texts = "; ".join(
         f"{name}: {work['n_texts']:,} texts, {work['n_tokens']:,} tokens"
         for name, work in record.texts.items()
     )
     peak = median(record.peak_flop_per_s) / 1e9
     head = f"{machine_line(record)} {texts}. Medians of {record.n_rounds} rounds, commit {record.commit}."
-    return f"{head} Matrix-product peak: {peak:.0f} GFLOP/s.\n\n{to_markdown(record)}"
+    return f"{head} Matrix-product peak: {peak:.0f} GFLOP/s.\n\n{encoder.to_markdown(record)}"
 
 
 def machine_line(record: Any) -> str:
@@ -236,27 +236,24 @@ def machine_line(record: Any) -> str:
 
 
 def draw_plots() -> None:
-    from pubvec.evaluation import encoder_record, growth, plots, result_plots
+    from pubvec.evaluation import plot_results
 
-    encoder = encoder_record.read_record(RESULTS / "bench-encoder.json")
-    plots.plot_encoder(encoder, RESULTS / "bench-encoder.png")
+    plots.plot_encoder(encoder.read_record(RESULTS / "bench-encoder.json"), RESULTS / "bench-encoder.png")
     plots.plot_growth(growth.read_record(RESULTS / "bench-growth.json"), RESULTS / "bench-growth.png")
     with tempfile.TemporaryDirectory() as folder:
-        for path in result_plots.plot_results(RESULTS, folder):
+        for path in plot_results(RESULTS, folder):
             if path.name in PICTURES:
                 shutil.copyfile(path, RESULTS / path.name)
 
 
 def bench_table(record: Any) -> str:
     """A benchmark's medians, with its inputs and machine."""
-    from pubvec.evaluation.speed import BenchRecord, Timing, to_markdown
-
     timings = {label: Timing(**timing) for label, timing in record["timings"].items()}
     n_runs = len(next(iter(timings.values())).samples)
     machine = record["machine"]
     counts = ", ".join(f"{n:,} {unit}" for unit, n in record["counts"].items())
     head = f"{counts}; medians of {n_runs} runs; {machine['processor']}, {machine['n_cores']} cores.\n\n"
-    return head + to_markdown(BenchRecord(**{**record, "timings": timings}))
+    return head + commands_to_markdown(Record(**{**record, "timings": timings}))
 
 
 def main() -> None:
@@ -267,19 +264,24 @@ def main() -> None:
         (BENCHES, render_benches),
         (EVALUATION, render_evaluation),
         (SEARCH, render_search),
-        (SERVE, lambda: fill(SERVE.read_text(), serve_tables.blocks(RESULTS))),
+        (SERVE, lambda: fill(SERVE.read_text(), server_tables.blocks(RESULTS))),
         (SCALE, lambda: fill(SCALE.read_text(), scale_tables.scale_blocks(RESULTS))),
         (RELIABILITY, lambda: fill(RELIABILITY.read_text(), scale_tables.reliability_blocks(RESULTS))),
         (TXTAI, lambda: fill(TXTAI.read_text(), {"txtai": search_tables.txtai(RESULTS)})),
     )
+    chosen = [argument for argument in sys.argv[1:] if argument != "--check"]
+    unknown = set(chosen) - {page.relative_to(ROOT).as_posix() for page, _ in pages}
+    assert not unknown, f"{unknown} are not generated"
     for page, render in pages:
+        if chosen and page.relative_to(ROOT).as_posix() not in chosen:
+            continue
         text = render()
         if "--check" not in sys.argv:
             page.write_text(text)
         elif not page.exists() or page.read_text() != text:
             print(f"{page.name} is out of date: run `make docs`", file=sys.stderr)
             is_current = False
-    if "--check" not in sys.argv:
+    if not sys.argv[1:]:
         draw_plots()
     sys.exit(not is_current)
 

@@ -4,6 +4,7 @@ from .corpus import parse as parse
 from .encoder import encode as encode
 from .encoder import load as load
 from .encoder import load_scorer as load_scorer
+from .evaluation import bench as bench
 from .evaluation import calibrate as calibrate
 from .evaluation import compare as compare
 from .evaluation import evaluate as evaluate

@@ -1,111 +1,51 @@
+"""`bench` measures one model in this process: what it counts is checked, not how long it takes."""
+
 from __future__ import annotations
 
-import gzip
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from pubvec.errors import ConfigError, InputError, PubvecError
-from pubvec.evaluation.benches import OUTPUT, Bench, bench_parse
-from pubvec.evaluation.benching import bench
-from pubvec.evaluation.speed import run_interleaved
-from pubvec.machine import describe_machine
-from pubvec.progress import listen
-
-MEGABYTE = 1 << 20
+from pubvec.cli import run
+from pubvec.encoder import load
+from pubvec.errors import ConfigError, InputError
+from pubvec.evaluation import BenchConfig, bench, speed, speed_to_markdown
 
 
-def python(code: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-c", code, *arguments]
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "_SIZES", {"titles": 8, "abstracts": 4})
 
 
-def test_memory_is_that_of_the_command_and_not_of_this_process() -> None:
-    ballast = bytearray(300 * MEGABYTE)
-    ballast[::4096] = b"x" * len(ballast[::4096])
-    commands = {"small": python("pass"), "large": python(f"x = b'x' * {200 * MEGABYTE}")}
-    samples = run_interleaved(Bench(commands, {}), n_rounds=1)
-    assert samples["small"][0].peak_bytes < 60 * MEGABYTE
-    assert 200 * MEGABYTE < samples["large"][0].peak_bytes < 260 * MEGABYTE
+def test_report(tiny_model: Path) -> None:
+    found = bench(tiny_model, config=BenchConfig(n_rounds=1, max_seq_length=32))
+    assert (found.model, found.backend, found.max_seq_length) == (tiny_model.name, "torch", 32)
+    titles, abstracts = found.texts["titles"], found.texts["abstracts"]
+    assert abstracts.tokens_per_text == 32, "abstracts are longer than the window, which is full"
+    assert titles.tokens_per_s == pytest.approx(titles.texts_per_s * titles.tokens_per_text)
+    assert 0 < found.query_p50_ms <= found.query_p99_ms
+    assert found.share_of_peak > 0
+    table = speed_to_markdown(found)
+    assert "abstracts of 32 tokens" in table and "torch fp32" in table
 
 
-def test_commands_take_turns_with_an_output_of_their_own(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    code = (
-        "import os, sys; assert not os.path.exists(sys.argv[3]); os.mkdir(sys.argv[3]); "
-        "open(sys.argv[1], 'a').write(sys.argv[2])"
-    )
-    commands = {name: python(code, str(log), name, OUTPUT) for name in "ab"}
-    reports = []
-    with listen(lambda *what: reports.append(what)):
-        samples = run_interleaved(Bench(commands, {}), n_rounds=3)
-    assert log.read_text() == "ababab"
-    assert [len(runs) for runs in samples.values()] == [3, 3]
-    assert reports[-1] == ("runs", 6, 6)
+def test_own_texts_from_the_command_line(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_text("name,question\na,stroke and aspirin\nb,stroke\n")
+    arguments = ["bench", str(tiny_model), "--texts", str(path), "--text-column", "question", "--json"]
+    assert run([*arguments, "--n-rounds", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    n_tokens = sum(map(len, load(tiny_model).tokenize(["stroke and aspirin", "stroke"])))
+    assert found["texts"]["texts"]["tokens_per_text"] == n_tokens / 2
+    assert found["machine"]["n_cores"] >= 1
 
 
-@pytest.mark.parametrize(
-    "code", ["raise SystemExit('the file is empty')", "import os; os.kill(os.getpid(), 9)"]
-)
-def test_a_failing_command_ends_the_bench(code: str) -> None:
-    with pytest.raises(
-        PubvecError, match=r"command 'a' of this bench failed: (the file is empty|it printed no)"
-    ):
-        run_interleaved(Bench({"a": python(code)}, {}), n_rounds=1)
-
-
-def test_import_bench_writes_a_record(tmp_path: Path) -> None:
-    table = bench("import", output=tmp_path, n_rounds=2)
-    written = json.loads((tmp_path / "bench-import.json").read_text())
-    assert written["timings"]["import pubvec"]["command"] == "python -c 'import pubvec'".replace(
-        "python", Path(sys.executable).name, 1
-    )
-    assert len(written["timings"]["pass"]["samples"]) == 2
-    assert 0 < written["speedups"]["pass"] < 2, "importing something is not faster than nothing"
-    assert f"pass: {written['speedups']['pass']:.2f}" in table
-    assert written["machine"]["n_cores"] == describe_machine()["n_cores"]
-
-
-def test_records_are_counted_as_the_parser_counts_them(tmp_path: Path) -> None:
-    path = tmp_path / "a.xml.gz"
-    with gzip.open(path, "wt") as file:
-        file.write('<PubmedArticleSet><PubmedArticle><MedlineCitation Status="x"></MedlineCitation>')
-        file.write(
-            "<MedlineCitation\n></MedlineCitation></PubmedArticle>\n<PubmedBookArticle></PubmedBookArticle>"
-        )
-    made = bench_parse(str(path))
-    assert made.counts == {"records": 3}
-    assert made.commands["pubvec"][1:] == ["-m", "pubvec", "parse", str(path), "-o", OUTPUT]
-
-
-@pytest.mark.parametrize(
-    ("request_", "error", "message"),
-    [
-        (
-            ["swim"],
-            ConfigError,
-            "'swim' is not a benchmark: use one of parse, pairs, import, encoder, growth",
-        ),
-        (["parse"], ConfigError, r"bench parse needs 1 inputs \(xml\), found 0"),
-        (["encoder", "model"], ConfigError, r"needs 2 inputs \(model, articles\), found 1"),
-        (["growth"], ConfigError, r"needs 2 inputs \(model, articles\), found 0"),
-        (["parse", "missing.xml"], InputError, r"missing\.xml does not exist"),
-        (["pairs", "missing", "eval"], InputError, "missing is not a folder"),
-    ],
-)
-def test_bad_requests(request_: list[str], error: type[Exception], message: str, tmp_path: Path) -> None:
-    with pytest.raises(error, match=message):
-        bench(*request_, output=tmp_path / "results")
-    assert not (tmp_path / "results").exists()
-
-
-def test_bad_files(tmp_path: Path) -> None:
-    (tmp_path / "a.xml.gz").write_bytes(b"not gzip")
-    with pytest.raises(InputError, match=r"a\.xml\.gz cannot be read"):
-        bench_parse(str(tmp_path / "a.xml.gz"))
-    (tmp_path / "b.xml").write_text("<html></html>")
-    with pytest.raises(InputError, match="holds no PubMed record"):
-        bench_parse(str(tmp_path / "b.xml"))
+def test_bad_requests(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="n_rounds must be at least 1"):
-        bench("import", output=tmp_path, n_rounds=0)
+        BenchConfig(n_rounds=0)
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(InputError, match=r"empty\.txt"):
+        bench(tiny_model, tmp_path / "empty.txt")

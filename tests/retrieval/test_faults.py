@@ -1,6 +1,6 @@
 """Killed at any moment, or on a full disk: the next open shows the old content or the new one, whole.
 
-Here a sample; `runs/faults.py` goes through all of it.
+Here a sample; `benchmarks/faults.py` goes through all of it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,8 @@ from pubvec.cli.console import console
 from pubvec.cli.options import with_config
 from pubvec.encoder import DEFAULT_MODEL
 from pubvec.errors import ConfigError, InputError
-from pubvec.evaluation import EvaluateConfig
+from pubvec.evaluation import BenchConfig, EvaluateConfig
+from pubvec.files import json_ready
 
 Results = Annotated[Path, typer.Option("--output", "-o", help="Folder of results, one JSON file each.")]
 AsTable = Annotated[bool, typer.Option("--tsv", help="Tab-separated, one line a figure.")]
@@ -117,62 +118,31 @@ def compare(
     _print_table(results, as_json=as_json, as_tsv=as_tsv, published=published, baseline=baseline)
 
 
+@with_config(BenchConfig)
 def bench(
-    name: Annotated[
-        str, typer.Argument(help="Benchmark: parse, pairs, encoder, growth, search, plan or import.")
-    ],
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="parse: FILE. pairs: ARTICLES EXCLUDE. encoder and growth: MODEL ARTICLES. search: INDEX. plan: FILE MODEL."
-        ),
-    ] = None,
-    output: Results = Path("results"),
-    rounds: Annotated[int, typer.Option("--rounds", "-n", min=1, help="Runs of each command.")] = 5,
-    python: Annotated[
+    model: Annotated[str, typer.Argument(help="Bi-encoder: a name or a folder.")] = DEFAULT_MODEL,
+    texts: Annotated[
         Path | None,
-        typer.Option(help="Interpreter with libraries for `encoder` that this environment cannot hold."),
-    ] = None,
-    contenders: Annotated[
-        list[str] | None,
-        typer.Option("--contender", help="System that `encoder` measures; may be repeated; by default all."),
-    ] = None,
-    sizes: Annotated[
-        list[int] | None,
         typer.Option(
-            "--size",
-            min=1,
-            help="Articles of a copy that `search` measures too; may be repeated.",
+            help="File of texts to measure with, as encode takes it; by default made-up texts as long as titles and "
+            "abstracts are."
         ),
     ] = None,
-    max_seq_length: Annotated[
-        int | None,
-        typer.Option(help="Tokens of an article that `bench plan` encodes; by default the model's window."),
-    ] = None,
+    text_column: Annotated[str, typer.Option(help="Column of the texts in a table.")] = "text",
+    *,
+    as_json: AsJson = False,
+    config: BenchConfig,
 ) -> None:
-    """Measure speed and memory of whole processes, ours and others' in turn, into bench-NAME.json.
+    """Measure how fast a model embeds on this machine: one query, titles, abstracts, memory, share of the processor's peak.
 
-    Example: pubvec bench parse pubmed26n0001.xml.gz -o results/ -n 1
+    Example: pubvec bench pubvec-small
     """
-    from pubvec.evaluation import NAMES
     from pubvec.evaluation import bench as stage
-    from pubvec.search_bench.bench import bench_search
+    from pubvec.evaluation import speed_to_markdown
 
-    known = (*NAMES, "search", "plan")
-    if name not in known:
-        raise ConfigError(f"{name!r} is not a benchmark: use one of {', '.join(known)}")
     with console().progress():
-        if name == "plan":
-            from pubvec.plan_bench import bench_plan
-
-            measured = bench_plan(inputs or [], output=output, max_seq_length=max_seq_length, n_rounds=rounds)
-            table = "".join(f"{name}\t{value:.6g}\n" for name, value in vars(measured).items())
-        elif name == "search":
-            table = bench_search(inputs or [], sizes or [], output=output)
-        else:
-            options: dict[str, Any] = {"n_rounds": rounds, "python": python, "contenders": contenders or ()}
-            table = stage(name, *(inputs or []), output=output, **options)
-    print(table, end="")
+        found = stage(model, texts, text_column=text_column, config=config)
+    print(json.dumps(json_ready(found), indent=2) + "\n" if as_json else speed_to_markdown(found), end="")
 
 
 def plan(
@@ -181,7 +151,7 @@ def plan(
         Path | None,
         typer.Option(
             "--machine",
-            help="File that bench plan wrote on the machine; by default one of two cores.",
+            help="File that `python -m benchmarks.plan` wrote on the machine; by default one of two cores.",
         ),
     ] = None,
     cores: Annotated[int | None, typer.Option(min=1, help="Cores at work; by default the machine's.")] = None,

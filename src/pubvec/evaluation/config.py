@@ -84,3 +84,25 @@ class CalibrateConfig:
     def __post_init__(self) -> None:
         if not self.seeds:
             raise ConfigError("seeds: expected one or more")
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """Settings of `bench`.
+
+    Raises:
+        ConfigError: a number is out of its range.
+    """
+
+    n_rounds: int = 3
+    """How often the texts are encoded; medians are reported."""
+    max_seq_length: int | None = None
+    """Tokens of a text that count; by default what the model says."""
+    backend: Literal["onnx", "torch"] | None = None
+    """onnx or torch; by default onnx where the model has been exported."""
+    precision: Literal["fp32", "int8"] | None = None
+    """fp32 or int8, of the onnx backend; by default int8 where the model has it."""
+
+    def __post_init__(self) -> None:
+        if self.n_rounds < 1:
+            raise ConfigError(f"n_rounds must be at least 1, found {self.n_rounds}")

@@ -41,6 +41,7 @@ from .rag import Answer as Answer
 from .rag import AskConfig as AskConfig
 from .rag import ask as ask
 from .rag import iter_answer as iter_answer
+from .searcher import RANKINGS as RANKINGS
 from .searcher import Ranking as Ranking
 from .searcher import Searcher as Searcher
 from .searcher import SearchRequest as SearchRequest
@@ -49,4 +50,5 @@ from .updating import update as update
 from .versions import Version as Version
 from .versions import find_version as find_version
 from .versions import folder_of as folder_of
+from .versions import link_tree as link_tree
 from .versions import summary_of as summary_of

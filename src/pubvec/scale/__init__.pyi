@@ -1,3 +1,4 @@
+from .planning import ARTICLES_PER_FILE as ARTICLES_PER_FILE
 from .planning import REFERENCE as REFERENCE
 from .planning import Constants as Constants
 from .planning import plan as plan

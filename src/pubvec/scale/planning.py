@@ -13,7 +13,7 @@ from pubvec.encoder import ModelShape
 from pubvec.errors import ConfigError, InputError
 
 REFERENCE = Path(__file__).with_name("reference.json")
-"""Constants of the machine that the published figures are from, as `pubvec bench plan` wrote them."""
+"""Constants of the machine that the published figures are from, as `python -m benchmarks.plan` wrote them."""
 ARTICLES_PER_FILE = 30_000
 """Of NLM's baseline."""
 UPDATED_PER_DAY = 10_000
@@ -65,7 +65,7 @@ class Constants:
 
     @classmethod
     def read(cls, path: Path) -> Constants:
-        """Read what `bench plan` wrote.
+        """Read what `python -m benchmarks.plan` wrote.
 
         Raises:
             InputError: it is something else.
@@ -74,7 +74,9 @@ class Constants:
             record = json.loads(path.read_text(encoding="utf-8"))["constants"]
             return cls(**{field.name: record[field.name] for field in fields(cls)})
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is not a file that `pubvec bench plan` wrote ({error!r})") from error
+            raise InputError(
+                f"{path} is not a file that `python -m benchmarks.plan` wrote ({error!r})"
+            ) from error
 
 
 @dataclass(frozen=True)
