@@ -25,7 +25,7 @@ sys.path[:0] = [
 from faults import JOBS, Trial, build_shim, expected_of, make_world
 
 from benchmarks.measuring import make_parser, origin, run_program, write_record
-from pubvec.cores import count_cores
+from pubvec.machine import count_cores
 
 N_ARTICLES = 400
 HEADS = (

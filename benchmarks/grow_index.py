@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pubvec.encoder import EncodeConfig
-from pubvec.files import RECIPE, OutputFolder
+from pubvec.files import MODEL_MANIFEST, OutputFolder
 from pubvec.records import Article
 from pubvec.retrieval import (
     IntArray,
@@ -41,9 +41,9 @@ def grow(index: Path, n: int, output: Path) -> None:
     source = _Repeated(old.lexical, old.dense.keys, rows, n_own=len(live))
     encoded = output.with_name(f"{output.name}-vectors")
     _write_vectors(encoded, old, source, rows)
-    settings = json.loads((index / RECIPE).read_text())["config"]
+    settings = json.loads((index / MODEL_MANIFEST).read_text())["config"]
     plan = VersionPlan(1, [source], np.full(n, -1), {}, version.through)
-    with OutputFolder(output, command="index", config=settings, manifest_name=RECIPE) as out:
+    with OutputFolder(output, command="index", config=settings, manifest_name=MODEL_MANIFEST) as out:
         made = write_version(
             folder_of(out.path, 1), plan, old.encoder, command="index", inputs=[], encoded=encoded
         )

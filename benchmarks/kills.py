@@ -35,9 +35,8 @@ from benchmarks.measuring import make_parser, origin, run_program, write_record
 from makers import make_articles_xml
 from makers_records import make_articles_folder
 from pubvec.conversion import export
-from pubvec.cores import count_cores
-from pubvec.files import MANIFEST, RECIPE
-from pubvec.machine import code_commit
+from pubvec.files import MANIFEST, MODEL_MANIFEST
+from pubvec.machine import code_commit, count_cores
 from pubvec.retrieval import verify
 from tiny_models import make_tiny_bert, make_tiny_cross_encoder
 
@@ -84,7 +83,7 @@ def bytes_of(folder: Path) -> str | None:
 
 def weights_of(folder: Path) -> str | None:
     """Hash of a model's weights; None: there is no model."""
-    if not (folder / RECIPE).exists():
+    if not (folder / MODEL_MANIFEST).exists():
         return None
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 

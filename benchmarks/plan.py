@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 
 from benchmarks.measuring import folder_bytes, make_parser, origin, run_program, run_pubvec, write_record
 from pubvec.collection import DELETED, Collection
-from pubvec.cores import count_cores
 from pubvec.corpus import parse
 from pubvec.encoder import ModelShape, TextEncoder, load, resolve
 from pubvec.engine import LocalEngine

@@ -1,27 +1,34 @@
-"""Where the work of a stage is done: in this process, in others of this machine, or on a cluster (`scale.ray_engine`).
+"""Engines run the tasks of a stage: in this process, in others of this machine, or on a cluster (`scale.ray_engine`).
 
-A stage cuts its work into tasks. Each writes one file, under its final name only when it is whole (`files.atomic_path`),
-and what it writes depends on its arguments alone. So a task that was lost is done again, one that was done twice changes
-nothing, and the output is the same whoever computed it.
+A stage cuts its work into tasks. Each task writes one file, under its final name only when it is whole
+(`files.atomic_path`), and what it writes depends on its arguments alone. So a lost task is done again, a task that was
+done twice changes nothing, and the output does not depend on the engine.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import connection
 from typing import Any, Literal, Protocol
 
-from pubvec.cores import count_cores
-from pubvec.errors import ConfigError
+from pubvec.errors import ConfigError, OutputError
+from pubvec.machine import count_cores
 
 Worker = Callable[..., None]
-"""Called with the arguments of a task. It is sent to each process once, so a model in it is loaded once."""
+"""It is called with the arguments of a task. It is sent to each process once, so a model in it is loaded once."""
 Task = tuple[Any, ...]
 
 N_ATTEMPTS = 3
-"""Workers that may die one after the other, without a task done in between, before a stage gives up."""
+"""A stage gives up after this many workers died without a task being done in between."""
 TASKS_PER_WORKER = 3
-"""Begun or waiting at a time, so that workers do not wait and a long stream of tasks is not held in memory."""
+"""So many tasks are begun or wait at a time: workers never wait, and a long stream is not held in memory."""
 
 
 class Engine(Protocol):
@@ -29,36 +36,36 @@ class Engine(Protocol):
 
     @property
     def n_threads(self) -> int | None:
-        """Threads that a worker may use; None: every core that its process may use."""
+        """The threads that a worker may use; None means every core that its process may use."""
 
     @property
     def is_here(self) -> bool:
-        """Whether tasks are done in this process, one after the other."""
+        """Whether the tasks run in this process, one after the other."""
 
     def run(self, worker: Worker, tasks: Iterable[Task]) -> Iterator[None]:
         """Call `worker` with each of `tasks`, which are read as they are needed; yield once for each that is done.
 
-        What a task raises ends the run; tasks that were not begun are dropped.
+        An error that a task raises ends the run; tasks that were not begun are dropped.
 
         Raises:
-            OutputError: workers die, one after the other.
+            OutputError: workers die again and again.
         """
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """Where a stage's work is done. The output does not depend on it."""
+    """Settings that say where the work of a stage is done. The output does not depend on them."""
 
     engine: Literal["local", "ray"] = "local"
-    """local: processes of this machine; ray: a Ray cluster, or one of this machine alone."""
+    """local means processes of this machine; ray means a Ray cluster, which may be this machine alone."""
     address: str | None = None
-    """Of the Ray cluster: HOST:PORT, or auto for the one that this machine belongs to; None starts one here."""
+    """The address of the Ray cluster: HOST:PORT, or auto for the one of this machine; None starts one here."""
     n_workers: int | None = None
-    """Processes beside each other; None: one a core to parse, else one of all cores; on ray as many as fit."""
+    """The number of processes; None means one a core for parse and one for the others, on ray as many as fit."""
     n_threads: int | None = None
-    """Of each process; None: an even share of the cores, on ray 2."""
+    """The threads of each process; None means an even share of the cores, on ray 2."""
     n_gpus: float = 0
-    """GPUs of each worker, on ray; a part of one is shared."""
+    """The GPUs of each worker on ray; a fraction shares one GPU."""
 
     def __post_init__(self) -> None:
         if self.engine not in ("local", "ray"):
@@ -76,10 +83,11 @@ class EngineConfig:
 
 
 class LocalEngine:
-    """Processes of this machine; one worker is this process itself.
+    """Runs tasks in processes of this machine, or in this process where there is one worker.
 
     Args:
-        n_threads: of each worker. None: with one worker every core, else their even share.
+        n_workers: the number of processes.
+        n_threads: the threads of each worker. None means every core with one worker, else an even share.
     """
 
     def __init__(self, n_workers: int = 1, n_threads: int | None = None) -> None:
@@ -94,23 +102,90 @@ class LocalEngine:
     def run(self, worker: Worker, tasks: Iterable[Task]) -> Iterator[None]:
         """See `Engine.run`. The first error in the order of `tasks` is raised."""
         if not self.is_here:
-            from pubvec.pool import Pool
-
-            yield from Pool(worker, self.n_workers).run(tasks)
+            yield from _Pool(worker, self.n_workers).run(tasks)
             return
         for task in tasks:
             worker(*task)
             yield
 
 
+class _Pool:
+    """A pool of processes, which is made anew when one of them is killed."""
+
+    def __init__(self, worker: Worker, n_workers: int) -> None:
+        self._worker = worker
+        self._n_workers = n_workers
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[None]:
+        """See `Engine.run`."""
+        begun: deque[tuple[Task, Future[None]]] = deque()
+        stream = iter(tasks)
+        n_deaths = 0
+        pool = self._open()
+        try:
+            while True:
+                while (
+                    len(begun) < self._n_workers * TASKS_PER_WORKER
+                    and (task := next(stream, None)) is not None
+                ):
+                    begun.append((task, pool.submit(_work, *task)))
+                if not begun:
+                    return
+                try:
+                    begun[0][1].result()
+                except BrokenProcessPool as error:
+                    n_deaths += 1
+                    if n_deaths == N_ATTEMPTS:
+                        raise OutputError(describe_deaths(n_deaths)) from error
+                    pool.shutdown(cancel_futures=True)
+                    pool = self._open()
+                    begun = deque((task, pool.submit(_work, *task)) for task, _ in begun)
+                    continue
+                begun.popleft()
+                n_deaths = 0
+                yield
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _open(self) -> ProcessPoolExecutor:
+        # Forking a process that has threads, as pyarrow's, can hang.
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(
+            self._n_workers, mp_context=context, initializer=_begin, initargs=(self._worker,)
+        )
+
+
+_worker_here: Worker | None = None
+"""The worker of this process, if the process is one of a pool."""
+
+
+def _begin(worker: Worker) -> None:
+    """Keep the worker, and watch the parent: a killed run must not leave processes that wait for work for ever."""
+    global _worker_here
+    _worker_here = worker
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _work(*task: Any) -> None:
+    assert _worker_here is not None
+    _worker_here(*task)
+
+
+def _exit_after(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
 def threads_of(engine: Engine | None) -> int | None:
-    """Threads that a model is loaded with for `engine`; None: every core."""
+    """Return the threads that a model is loaded with for `engine`; None means every core."""
     return None if engine is None else engine.n_threads
 
 
 def describe_deaths(n_deaths: int) -> str:
-    """The message where workers die again and again."""
+    """Return the message for workers that die again and again."""
     return (
-        f"workers died {n_deaths} times, one after the other, as if the machine had no memory left: "
-        "lower --n-workers (a script of yours must start its work under `if __name__ == '__main__'`); what is done is kept"
+        f"workers died {n_deaths} times in a row, most likely because the memory of the machine is full: lower --n-workers "
+        "(your own script must start its work under `if __name__ == '__main__'`); the finished part is kept"
     )

@@ -29,7 +29,7 @@ if sys.platform != "win32":
 
 MANIFEST = "manifest.json"
 """Manifest of a data folder."""
-RECIPE = "pubvec.json"
+MODEL_MANIFEST = "pubvec.json"
 """Manifest of a model or index folder: how it was made."""
 _STARTED = ".started.json"
 _LOCK = ".lock"
@@ -62,7 +62,7 @@ class OutputFolder:
         config: settings that decide the content, as a mapping or a dataclass.
         inputs: files, or folders with a manifest, that decide the content.
         force: replace a complete `goal`, and discard a partial one with other settings.
-        manifest_name: `MANIFEST`, or `RECIPE` for models and indexes.
+        manifest_name: `MANIFEST`, or `MODEL_MANIFEST` for models and indexes.
 
     Raises:
         CompleteError: `goal` is complete, made with the same settings from the same inputs, and not `force`.
@@ -124,7 +124,7 @@ class OutputFolder:
     def _refuse_existing(self) -> None:
         if not self.goal.exists() or (self.goal.is_dir() and not any(self.goal.iterdir())):
             return
-        if not any((self.goal / name).is_file() for name in (MANIFEST, RECIPE)):
+        if not any((self.goal / name).is_file() for name in (MANIFEST, MODEL_MANIFEST)):
             raise OutputError(f"{self.goal} exists and was not written by pubvec: choose another output")
         if self._force:
             return
@@ -208,7 +208,7 @@ def read_manifest(folder: Path | str, *, made_by: str) -> Manifest:
         InputError: the folder is missing or unfinished; the message names `made_by`, the verb to run.
     """
     folder = Path(folder)
-    for name in (MANIFEST, RECIPE):
+    for name in (MANIFEST, MODEL_MANIFEST):
         path = folder / name
         if path.is_file():
             try:
@@ -224,7 +224,7 @@ def fingerprint(path: Path | str) -> str:
     """SHA-256 of a file, or of a folder's manifest (which holds the hashes of what it was made from)."""
     path = Path(path)
     if path.is_dir():
-        manifest = next((path / name for name in (MANIFEST, RECIPE) if (path / name).is_file()), None)
+        manifest = next((path / name for name in (MANIFEST, MODEL_MANIFEST) if (path / name).is_file()), None)
         if manifest is None:
             return _hash_files(sorted(p for p in path.rglob("*") if p.is_file()))
         path = manifest

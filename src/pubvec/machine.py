@@ -1,7 +1,8 @@
-"""Where a figure was measured: processor, cores, memory, code."""
+"""The machine that this process runs on: its cores, memory and processor, and the commit of the code."""
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shutil
@@ -9,11 +10,21 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from pubvec.cores import count_cores
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use: by its affinity, and by the quota of its cgroup where there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CPU_QUOTA.read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # not Linux, an older cgroup, or "max"
+        return cores
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, usable cores, memory in bytes and operating system of this machine."""
+    """Describe this machine: processor, usable cores, memory in bytes and operating system."""
     return {
         "processor": _processor_name(),
         "n_cores": count_cores(),
@@ -23,7 +34,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def code_commit() -> str | None:
-    """Commit of the checkout that this package runs from; None where it is installed or has no commit."""
+    """Return the commit of the checkout that this package runs from; None where it is installed or has no commit."""
     root, git = Path(__file__).parents[2], shutil.which("git")
     if git is None or not (root / ".git").exists():
         return None

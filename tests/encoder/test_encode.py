@@ -14,7 +14,6 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
-from pubvec.cores import count_cores
 from pubvec.encoder import Encoder, load
 from pubvec.encoder.batching import Batcher, Compute
 from pubvec.encoder.onnx_encoder import OnnxEncoder
@@ -22,6 +21,7 @@ from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.encoder.tokenizing import TextTokenizer
 from pubvec.encoder.torch_encoder import TorchEncoder
 from pubvec.errors import InputError
+from pubvec.machine import count_cores
 from tiny_models import TEXTS, make_tiny_bert
 
 BACKENDS = (("torch", None), ("onnx", "fp32"), ("onnx", "int8"))

@@ -14,7 +14,7 @@ from makers_records import make_article, make_articles_folder
 from pubvec.collection import Collection
 from pubvec.encoder.vectors import encode
 from pubvec.errors import CompleteError, ConfigError, InputError, OutputError
-from pubvec.files import RECIPE, read_manifest
+from pubvec.files import MODEL_MANIFEST, read_manifest
 from pubvec.records import Article, article_text
 from pubvec.retrieval.config import IndexConfig
 from pubvec.retrieval.indexing import compact, index, writing
@@ -109,9 +109,9 @@ def test_another_model_is_refused(own, tmp_path, tiny_model):
     wide = make_tiny_bert(tmp_path / "wide", dim=48)
     with pytest.raises(InputError, match="vectors of 32 dimensions, the model gives 48"):
         Searcher(own, model=str(wide))
-    recipe = json.loads((own / RECIPE).read_text())
+    recipe = json.loads((own / MODEL_MANIFEST).read_text())
     recipe["config"]["model"] = str(make_tiny_bert(tmp_path / "other", seed=7))
-    (own / RECIPE).write_text(json.dumps(recipe))
+    (own / MODEL_MANIFEST).write_text(json.dumps(recipe))
     with pytest.raises(InputError, match="is not the model that made"):
         Searcher(own)
     assert len(Searcher(own, model=str(tiny_model))) == 60

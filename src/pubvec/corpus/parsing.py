@@ -11,13 +11,13 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pubvec.collection import DELETED, nlm_number
-from pubvec.cores import count_cores
 from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.inflate import STDIN, check_file
 from pubvec.corpus.shards import ShardSummary, read_summary, write_shard
 from pubvec.engine import Engine, LocalEngine
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import Manifest, OutputFolder, atomic_path, json_ready, read_manifest
+from pubvec.machine import count_cores
 from pubvec.progress import report
 from pubvec.records import DeletedCitation
 from pubvec.tables import table_of

@@ -14,7 +14,6 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from pubvec.cores import count_cores
 from pubvec.encoder.base import ModelSettings
 from pubvec.encoder.batching import Batcher, Compute, IntArray
 from pubvec.encoder.forms import FloatArray, scale_to_unit
@@ -22,6 +21,7 @@ from pubvec.encoder.prompts import Prompts
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.encoder.tokenizing import TextTokenizer
 from pubvec.errors import InputError
+from pubvec.machine import count_cores
 
 SENTENCE_OUTPUT = "sentence_embedding"
 """Output of a graph that does its own pooling, ours among them."""

@@ -19,12 +19,12 @@ from pubvec.encoder import (
 )
 from pubvec.errors import InputError
 from pubvec.evaluation import Result, hash_folder, read_result
-from pubvec.files import RECIPE, Manifest, OutputFolder, fingerprint, json_ready, read_manifest
+from pubvec.files import MODEL_MANIFEST, Manifest, OutputFolder, fingerprint, json_ready, read_manifest
 from pubvec.machine import describe_machine
 from pubvec.publishing.card import Card, render
 from pubvec.publishing.config import ReleaseConfig
 
-_NOT_RELEASED = {RECIPE, "model.safetensors", "config.json", "training_log.json", "README.md"}
+_NOT_RELEASED = {MODEL_MANIFEST, "model.safetensors", "config.json", "training_log.json", "README.md"}
 _RELEASED_SUFFIXES = {".json", ".txt", ".safetensors"}
 
 
@@ -64,7 +64,7 @@ def release(
     measured = _read_results(results, config.name, source)
     inputs = [source, *sorted((results / config.name).glob("*.json"))]
     with OutputFolder(
-        output, command="release", config=config, inputs=inputs, force=force, manifest_name=RECIPE
+        output, command="release", config=config, inputs=inputs, force=force, manifest_name=MODEL_MANIFEST
     ) as out:
         _copy(source, out.path, kind)
         n_parameters = write_half(source, out.path)

@@ -13,7 +13,7 @@ from pubvec.engine import Engine, threads_of
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import (
     MANIFEST,
-    RECIPE,
+    MODEL_MANIFEST,
     TEMPORARY,
     Manifest,
     OutputFolder,
@@ -74,7 +74,7 @@ def index(
     settings = {"model": str(path.resolve()) if Path(model).exists() else model, **vars(config)}
     settings["model_sha256"] = hash_weights(path)
     folder = OutputFolder(
-        output, command="index", config=settings, inputs=inputs, force=force, manifest_name=RECIPE
+        output, command="index", config=settings, inputs=inputs, force=force, manifest_name=MODEL_MANIFEST
     )
     with folder as out:
         if not len(source.keys):

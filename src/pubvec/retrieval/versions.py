@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from pubvec.errors import InputError
 from pubvec.files import (
     MANIFEST,
-    RECIPE,
+    MODEL_MANIFEST,
     TEMPORARY,
     Manifest,
     fingerprint,
@@ -87,7 +87,7 @@ def publish(index: Path, version: Version) -> Manifest:
     """Make `version` the current one."""
     old = read_manifest(index, made_by="index")
     counts = {**summary_of(version), "model": old.counts["model"], "dim": old.counts["dim"]}
-    write_json(index / RECIPE, {**json_ready(old), "counts": json_ready(counts)})
+    write_json(index / MODEL_MANIFEST, {**json_ready(old), "counts": json_ready(counts)})
     return read_manifest(index, made_by="index")
 
 

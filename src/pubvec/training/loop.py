@@ -20,13 +20,13 @@ from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
-from pubvec.cores import count_cores
 from pubvec.encoder import (
     BertHashModel,  # noqa: F401  the import registers the architecture with transformers
     count_positions,
 )
 from pubvec.errors import OutputError
-from pubvec.files import RECIPE, OutputFolder, atomic_path, remove, write_json
+from pubvec.files import MODEL_MANIFEST, OutputFolder, atomic_path, remove, write_json
+from pubvec.machine import count_cores
 from pubvec.progress import report
 from pubvec.training.config import TrainConfig
 from pubvec.training.distributed import processes, share_of
@@ -54,7 +54,7 @@ def model_folder(
     """
     settings = {name: value for name, value in config.items() if name != "checkpoint_s"}
     folder = OutputFolder(
-        goal, command=command, config=settings, inputs=inputs, force=force, manifest_name=RECIPE
+        goal, command=command, config=settings, inputs=inputs, force=force, manifest_name=MODEL_MANIFEST
     )
     state = processes()
     with folder if state.is_main_process else nullcontext():
