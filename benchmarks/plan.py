@@ -24,6 +24,7 @@ from pubvec.encoder import ModelShape, TextEncoder, load, resolve
 from pubvec.engine import LocalEngine
 from pubvec.errors import InputError, OutputError
 from pubvec.files import OutputFolder, json_ready, read_manifest
+from pubvec.machine import count_cores
 from pubvec.progress import report
 from pubvec.records import article_text
 from pubvec.scale import Constants
