@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from evaluation_world import WordEncoder
 
@@ -35,7 +36,9 @@ def test_a_result_says_how_to_make_it_again(encoder, data: Path, tmp_path: Path)
     assert result["n"] == 80
     assert set(result["figures"]) == {"Pearson", "AUC", "RR@10"}
     assert set(result["figures"]["Pearson"]["per_seed"]) == {"0", "1", "2", "3", "4"}
-    assert len(result["figures"]["RR@10"]["per_query"]) == len(result["scores"]["negative"]["4"]) == 80
+    items = pq.read_table(tmp_path / "words" / "pubmed-qa.parquet")
+    assert items.num_rows == 80
+    assert {"id", "figure:RR@10", "score:positive", "score:negative:4"} <= set(items.column_names)
     assert result["identity"]["config"]["n_resamples"] == 20
     assert result["identity"]["config"]["task"]["file"] == "pubmedqa_labeled.parquet"
     assert len(result["identity"]["data"]["pubmedqa_labeled.parquet"]) == 64

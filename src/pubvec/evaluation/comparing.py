@@ -11,7 +11,7 @@ from pubvec.errors import InputError
 from pubvec.evaluation.measures import LOWER_IS_BETTER
 from pubvec.evaluation.models import name_model
 from pubvec.evaluation.results import Result, read_result
-from pubvec.evaluation.significance import p_value
+from pubvec.evaluation.significance import p_values
 from pubvec.evaluation.systems import SYSTEMS, find_system
 from pubvec.evaluation.tasks import TASKS
 
@@ -88,7 +88,13 @@ def compare(results: Path | str, *, with_published: bool = False, baseline: str 
             f"{results} has no results of the baseline {baseline}: it has {', '.join(by_system)}"
         )
     against = by_system[baseline] if baseline else {}
-    rows = [_measured_row(name, by_system[name], columns, against) for name in sorted(by_system)]
+    tests = {
+        task: p_values(
+            [result for result in found if result.task == task and result.system != baseline], base
+        )
+        for task, base in against.items()
+    }
+    rows = [_measured_row(name, by_system[name], columns, against, tests) for name in sorted(by_system)]
     if with_published:
         rows += _published_rows(set(by_system), columns)
     return Table(columns, tuple(rows), baseline)
@@ -160,31 +166,44 @@ def _columns(results: list[Result]) -> tuple[Column, ...]:
 
 
 def _measured_row(
-    name: str, results: Mapping[str, Result], columns: tuple[Column, ...], against: Mapping[str, Result]
+    name: str,
+    results: Mapping[str, Result],
+    columns: tuple[Column, ...],
+    against: Mapping[str, Result],
+    tests: Mapping[str, Mapping[tuple[str, str], float]],
 ) -> Row:
-    return Row(name, tuple(_cell(name, column, results.get(column.task), against) for column in columns))
+    cells = (
+        _cell(name, column, results.get(column.task), against.get(column.task), tests.get(column.task, {}))
+        for column in columns
+    )
+    return Row(name, tuple(cells))
 
 
-def _cell(name: str, column: Column, result: Result | None, against: Mapping[str, Result]) -> Cell | None:
+def _cell(
+    name: str,
+    column: Column,
+    result: Result | None,
+    base: Result | None,
+    tests: Mapping[tuple[str, str], float],
+) -> Cell | None:
     published = _published(name, column)
     figure = result.figures.get(column.measure) if result else None
     if result is None or figure is None:
         return None if published is None else Cell(None, published=published)
     cell = Cell(figure.value, figure.interval, figure.spread, published)
-    base = against.get(column.task)
     if base is None or base.system == name or column.measure not in base.figures:
         return cell
     base_value = base.figures[column.measure].value
     return replace(
         cell,
-        p_value=p_value(result, base, column.measure),
+        p_value=tests.get((name, column.measure)),
         error_removed=error_removed(figure.value, base_value, column.measure),
     )
 
 
 def _published_rows(measured: set[str], columns: tuple[Column, ...]) -> list[Row]:
     others = [system.name for system in SYSTEMS if system.published and system.name not in measured]
-    return [_measured_row(name, {}, columns, {}) for name in others]
+    return [_measured_row(name, {}, columns, {}, {}) for name in others]
 
 
 def _published(name: str, column: Column) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pubvec.evaluation.measures import FloatArray, auc, draw_resamples, interval_of, pearson
-from pubvec.evaluation.results import Figure
+from pubvec.evaluation.results import SCORE_DECIMALS, Figure
 
 _N_BINS = 15
 
@@ -40,7 +40,7 @@ class PairScores(NamedTuple):
         )
 
     def as_lists(self) -> dict[str, Any]:
-        """For JSON, to seven decimals: the precision of a float32 score."""
+        """Return lists for a result, rounded to `SCORE_DECIMALS`."""
         negative = {str(seed): _rounded(scores) for seed, scores in self.negative.items()}
         return {"positive": _rounded(self.positive), "negative": negative}
 
@@ -177,4 +177,4 @@ def _over_seeds(
 
 
 def _rounded(scores: FloatArray) -> list[float]:
-    return [round(score, 7) for score in scores.tolist()]
+    return [round(score, SCORE_DECIMALS) for score in scores.tolist()]

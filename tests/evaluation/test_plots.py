@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluation_world import WordEncoder
-from pubvec.evaluation.result_plots import plot_results, reliability
 
 from pubvec.cli import run
 from pubvec.errors import InputError
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.pair_scores import PairScores, measure_probabilities
+from pubvec.evaluation.plots import plot_results, reliability
 
 PNG = b"\x89PNG\r\n"
 
