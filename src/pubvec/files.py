@@ -81,6 +81,7 @@ class OutputFolder:
         manifest_name: str = MANIFEST,
     ) -> None:
         self.goal = Path(goal)
+        _check_name(self.goal)
         self.path = self.goal.with_name(self.goal.name + ".partial")
         self.counts: dict[str, Any] = {}
         self._command = command
@@ -184,6 +185,7 @@ class OutputFolder:
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name, no one else's, beside `path`; sync and rename it to `path` if the block succeeds."""
+    _check_name(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     try:
         yield temporary
@@ -193,6 +195,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             remove(temporary)
+
+
+def _check_name(path: Path) -> None:
+    """Refuse `/` and `.`, which exist already and have no name that a finished output could be renamed to."""
+    if not path.name:
+        raise OutputError(f"{path} cannot be replaced by an output: give it a name of its own")
 
 
 def write_json(path: Path, value: Any) -> None:

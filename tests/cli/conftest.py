@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from makers import make_article, write_xml
+from pubvec.cli import run
 from tiny_models import make_tiny_bert
 
 DISEASES = ["diabetes", "stroke", "sepsis", "depression", "cancer", "fracture", "hypertension", "asthma"]
@@ -55,3 +57,21 @@ def in_world(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(world)
     monkeypatch.setenv("PUBVEC_CACHE", str(world / "cache"))
     return world
+
+
+@pytest.fixture(scope="module")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The current folder of a module's tests: one XML file, its articles/, a model and an index of them."""
+    folder = tmp_path_factory.mktemp("small_world")
+    write_xml(folder / "pubmed26n0001.xml.gz", [make_citation(1000 + i) for i in range(30)])
+    make_tiny_bert(folder / "small")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PUBVEC_CACHE", str(folder / "cache"))
+        for command in (
+            ["parse", "pubmed26n0001.xml.gz", "-o", "articles"],
+            ["export", "small"],
+            ["index", "articles", "-m", "small", "-o", "index"],
+        ):
+            assert run(["-q", *command]) == 0
+        yield folder

@@ -5,22 +5,25 @@ stdout is data, stderr is talk. A failure is one line `Error: …` and exit code
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import typer
 
 from pubvec.cli import ask, corpus, evaluation, index, job, models, search, serve, training
-from pubvec.cli.console import Console, set_console
+from pubvec.cli.console import Console, close_output, open_streams, set_console
+from pubvec.cli.options import CommandLine, check_arguments, shorten
 from pubvec.errors import PubvecError
 from pubvec.version import __version__
 
-app = typer.Typer(
+INTERNAL = "a fault of pubvec itself"
+"""How the message of an error begins that no stage foresaw."""
+app = CommandLine(
     name="pubvec",
     help="Small sentence-embedding models for biomedical literature, and a PubMed search on an ordinary CPU.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -46,26 +49,50 @@ def common(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code: 0 for success, 1 for a failure, 2 for wrong usage.
+
+    A failure of any kind is one line on stderr. With `--debug`, its exception is raised instead.
+    """
+    open_streams()
     if "--debug" in arguments:
-        return app(args=list(arguments), prog_name="pubvec", standalone_mode=False) or 0
+        return _invoke(arguments)
     try:
-        return app(args=list(arguments), prog_name="pubvec", standalone_mode=False) or 0
-    except typer.Exit as stop:
-        return stop.exit_code
+        return _invoke(arguments)
     except typer.TyperException as error:
         error.show()  # type: ignore[attr-defined]
         return 2
-    except PubvecError as error:
-        return _fail(str(error))
+    except (PubvecError, MemoryError) as error:
+        return _fail(str(error) or "this machine has too little memory")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_output()  # whoever read the output has seen enough
         return 1
     except OSError as error:
+        close_output()  # what is left cannot be written either, where the disk below it is full
         place = f"{error.filename}: " if error.filename else ""
         return _fail(f"{place}{error.strerror or error}")
     except KeyboardInterrupt:
         return _fail("interrupted: repeat the command to go on where it stopped", 130)
+    except Exception as error:
+        return _fail(
+            f"{INTERNAL}: {type(error).__name__}: {shorten(str(error), 300)} "
+            "(please report it with what `pubvec --debug` prints)"
+        )
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    check_arguments(arguments)
+    try:
+        code = _command().main(args=list(arguments), prog_name="pubvec", standalone_mode=False) or 0
+    except typer.Exit as stop:
+        code = stop.exit_code
+    sys.stdout.flush()  # here, where a full disk or a closed pipe is reported, and not while Python ends
+    return code
+
+
+@cache
+def _command() -> Any:
+    """All verbs, put together once in a process: that takes longer than most verbs need to fail."""
+    return typer.main.get_command(app)
 
 
 def _fail(message: str, code: int = 1) -> int:

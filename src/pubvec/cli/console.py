@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +15,7 @@ from rich.console import Console as RichConsole
 from rich.progress import Progress, TaskID
 
 from pubvec import progress
+from pubvec.errors import OutputError
 from pubvec.files import Manifest, json_ready
 
 
@@ -93,6 +96,43 @@ class _LogLine(logging.Handler):
         if line not in self._said:
             self._said.add(line)
             self._console.say(line)
+
+
+class _ClosedOutput(io.TextIOBase):
+    """Standard output of a process that was started without one: it is an error only if something is written."""
+
+    def write(self, text: str) -> int:
+        raise OutputError("standard output is closed: give it a file or a pipe, or write with --output")
+
+
+def open_streams() -> None:
+    """Make the standard streams ready for what is written to them.
+
+    Python has no object for a stream that is closed. Its descriptor is opened on the null device, because the next
+    file that is opened would get its number, and whatever a library prints would go into that file. Files and pipes
+    get UTF-8 on every system, since all formats that are written here are UTF-8.
+    """
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass
+        os.close(descriptor)
+        sys.stdin = sys.stdin or io.StringIO()
+        sys.stdout = sys.stdout or _ClosedOutput()
+        sys.stderr = sys.stderr or io.StringIO()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")
+
+
+def close_output() -> None:
+    """Drop what standard output still holds, so that Python does not fail again when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 _console = Console(is_quiet=not sys.stderr)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import textwrap
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from functools import cache, wraps
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
@@ -17,6 +19,68 @@ from pubvec.engine import Engine, EngineConfig, LocalEngine
 from pubvec.errors import ConfigError
 
 Verb = Callable[..., Any]
+_INT64 = range(-(2**63), 2**63)
+
+
+class CommandLine(typer.Typer):
+    """A group of verbs. What the user gives is checked before a verb runs, the same way for all verbs.
+
+    A stage then never meets a number that its libraries cannot hold, or a text that no file can hold.
+    """
+
+    def command(self, *arguments: Any, **settings: Any) -> Callable[[Any], Any]:
+        """Register a verb, as `typer.Typer.command` does."""
+        register = super().command(*arguments, **settings)
+
+        def decorate(verb: Verb) -> Verb:
+            @wraps(verb)
+            def checked(**arguments: Any) -> Any:
+                for argument, value in arguments.items():
+                    _check_value("--" + argument.replace("_", "-"), value)
+                return verb(**arguments)
+
+            register(checked)
+            return verb
+
+        return decorate
+
+
+def _check_value(name: str, value: Any) -> None:
+    """Raise `ConfigError` for a number beyond 64 bits, one that is none, and an output in the root of the disk."""
+    if name == "--output" and isinstance(value, Path) and value.resolve() == Path(value.resolve().anchor):
+        raise ConfigError(f"--output is {value}, the root of the disk: give a folder or file below it")
+    if isinstance(value, float) and math.isnan(value):
+        raise ConfigError(f"{name} must be a number, not nan")
+    if isinstance(value, int) and value not in _INT64:
+        raise ConfigError(f"{name} is out of range: {shorten(str(value))} does not fit into 64 bits")
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check_value(name, item)
+
+
+def check_arguments(arguments: Iterable[str]) -> None:
+    """Refuse arguments that no text can hold.
+
+    On POSIX systems an argument is any bytes. Python hands those that are not UTF-8 on as lone surrogates, which
+    neither a manifest nor an index can store.
+
+    Raises:
+        ConfigError: an argument is not UTF-8, or holds a null character.
+    """
+    for argument in arguments:
+        if "\0" in argument:
+            raise ConfigError(f"the argument {shorten(ascii(argument))} holds a null character")
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"the argument {shorten(ascii(argument))} is not UTF-8: rename the file, or link to it by another name"
+            ) from None
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """The text, or its beginning where it is long."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def with_config(config: type, argument: str = "config") -> Callable[[Verb], Verb]:
@@ -74,6 +138,12 @@ def _setting(name: str, hint: Any, value: Any) -> Any:
     if not isinstance(value, list):
         return value
     if get_origin(hint) is not Mapping:
+        n_values = len(get_args(hint))
+        if get_origin(hint) is tuple and Ellipsis not in get_args(hint) and len(value) != n_values:
+            flag = "--" + name.replace("_", "-")
+            raise ConfigError(
+                f"{flag} is given {n_values} times, once for each value, not {len(value)} times"
+            )
         return tuple(value)
     try:
         pairs = [item.rsplit("=", 1) for item in value]

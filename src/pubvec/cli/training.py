@@ -9,7 +9,7 @@ import typer
 
 from pubvec.cli.console import console
 from pubvec.cli.corpus import AsJson, Force
-from pubvec.cli.options import open_engine, with_config
+from pubvec.cli.options import CommandLine, open_engine, with_config
 from pubvec.engine import EngineConfig
 from pubvec.errors import require
 from pubvec.training import (
@@ -30,7 +30,7 @@ Student = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
-    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    group = CommandLine(no_args_is_help=True, rich_markup_mode=None)
     for verb in (pretrain, align, reranker, scores, contrast, colbert, average):
         group.command()(verb)
     app.add_typer(
