@@ -142,7 +142,6 @@ STILL_FRAGMENTS = {
     "scale": 10,
     "search_bench": 3,
     "server": 13,
-    "training": 5,
 }
 """For each room, how many texts may still break the rule of `OPENERS`. The numbers only go down."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from pubvec import __version__
 from pubvec.cli import run
+from pubvec.cli.console import ProgressLines
 from pubvec.cli.options import field_docs
 from pubvec.errors import InputError
 from pubvec.training.config import AlignConfig
@@ -33,6 +34,30 @@ def test_wrong_usage_is_code_2(arguments, capsys):
 def test_settings_out_of_range_are_one_line_too(capsys, tmp_path):
     assert run(["train", "align", str(tmp_path), "-o", str(tmp_path / "out"), "--batch-size", "0"]) == 1
     assert capsys.readouterr().err == "Error: batch_size must be above 0, not 0\n"
+
+
+def test_an_interrupted_command_says_how_to_go_on(capsys, monkeypatch):
+    def interrupt(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pubvec.corpus.parse", interrupt)
+    assert run(["parse", "a.xml", "-o", "out"]) == 130
+    assert capsys.readouterr().err == "Error: interrupted: repeat the command to go on where it stopped\n"
+
+
+def test_work_that_cannot_draw_a_bar_says_a_line_a_minute():
+    lines: list[str] = []
+    seconds = iter([0.0, 10.0, 70.0, 90.0, 140.0, 200.0])
+    progress = ProgressLines(lines.append, interval_s=60.0, clock=lambda: next(seconds))
+    for what, n_done, n_total in [
+        ("steps", 10, 100),
+        ("steps", 40, 100),
+        ("steps", 50, 100),
+        ("pairs", 7, None),
+        ("pairs", 1207, None),
+    ]:
+        progress(what, n_done, n_total)
+    assert lines == ["steps: 40 of 100, 0.50/s, 2 min left", "pairs: 7", "pairs: 1,207, 20.00/s"]
 
 
 def test_debug_shows_the_traceback(tmp_path):

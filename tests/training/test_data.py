@@ -1,6 +1,6 @@
 import pytest
 
-from pubvec.errors import InputError
+from pubvec.errors import ConfigError, InputError
 from pubvec.training.config import ContrastConfig, StageConfig
 from pubvec.training.data import distinct_texts, read_pairs, read_queries
 
@@ -64,3 +64,13 @@ def test_queries_of_pairs_have_no_logits(pairs, n_negatives, n_candidates):
     ):
         assert row == [positive, *negatives]
         assert len(row) == n_candidates
+
+
+def test_each_source_may_have_a_sample_of_its_own_size(pairs):
+    table, _ = read_queries([pairs, pairs], ContrastConfig(n_pairs=9, source_pairs=(3, 5)))
+    sizes = [read_pairs(pairs, StageConfig(n_pairs=n))["anchor"].to_pylist() for n in (3, 5)]
+    assert table["query"].to_pylist() == [*sizes[0], *sizes[1]]
+    with pytest.raises(ConfigError, match="source_pairs has 1 numbers for 2 sources: give one for each"):
+        read_queries([pairs, pairs], ContrastConfig(source_pairs=(3,)))
+    with pytest.raises(ConfigError, match="source_pairs must hold numbers above 0, not 0"):
+        ContrastConfig(source_pairs=(3, 0))

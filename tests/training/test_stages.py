@@ -12,14 +12,21 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from pubvec.errors import CompleteError, InputError
+from pubvec.errors import CompleteError, ConfigError, InputError
 from pubvec.evaluation.pair_scores import pearson_of_labels
 from pubvec.files import read_manifest
-from pubvec.training.alignment import align, reduce, text_id
+from pubvec.training.alignment import align, reduce
 from pubvec.training.config import AlignConfig, ContrastConfig, RerankerConfig, ScoresConfig
-from pubvec.training.contrastive import contrast, fit_temperature, unexplained_variance
+from pubvec.training.contrastive import (
+    ContrastLoss,
+    FixedCandidatesLoss,
+    contrast,
+    fit_temperature,
+    unexplained_variance,
+)
 from pubvec.training.cross_encoder import reranker
 from pubvec.training.scoring import scores
+from pubvec.training.vectors import text_id
 
 SHORT = {"batch_size": 8, "max_seq_length": 32, "saved_max_seq_length": 64}
 
@@ -256,3 +263,47 @@ def test_align_refuses_vectors_of_another_teacher(pairs, tiny_model, aligned, tm
     names = {"student": str(tiny_model), "teacher": str(tiny_model), "vectors": vectors}
     with pytest.raises(InputError, match="holds vectors of teacher at 32 tokens, not of"):
         align(pairs, output, **names, config=AlignConfig(**SHORT))
+
+
+def test_anchors_alone_learn_where_candidates_are_fixed(pairs, tiny_model, scored_pairs, tmp_path):
+    config = ContrastConfig(
+        fixed_candidates=True,
+        kept_share=0.25,
+        n_negatives=2,
+        learning_rate=1e-3,
+        n_epochs=4,
+        matryoshka_dims=(),
+        **SHORT,
+    )
+    made = contrast(pairs, tmp_path / "small", student=str(tiny_model), config=config)
+    assert made.counts["loss_last"] < made.counts["loss_first"]
+    before, after = (
+        SentenceTransformer(str(path), device="cpu") for path in (tiny_model, tmp_path / "small")
+    )
+    rows = pq.read_table(pairs / "train.parquet").slice(0, 20)
+    moved = []
+    for name in ("anchor", "positive"):
+        texts = rows[name].to_pylist()
+        vectors = [model.encode(texts, normalize_embeddings=True) for model in (before, after)]
+        moved.append(1 - float((vectors[0] * vectors[1]).sum(axis=1).mean()))
+    assert moved[1] < moved[0]  # anchors move towards the candidates, which are held
+    with pytest.raises(ConfigError, match="fixed_candidates trains on pairs/ alone"):
+        contrast(scored_pairs, tmp_path / "scored", student=str(tiny_model), config=config)
+
+
+def test_fixed_candidates_have_the_loss_of_the_whole_before_anything_has_moved(tiny_model):
+    """With the vectors of the start, the terms are those of the ordinary loss on the same batch."""
+    model = SentenceTransformer(str(tiny_model), device="cpu").eval()
+    config = ContrastConfig(matryoshka_dims=(8,), kept_share=0.5)
+    queries = ["effect of aspirin", "cause of fever", "risk of smoking"]
+    texts = ["aspirin helps", "fever comes from infection", "smoking harms"]
+    features = [model.tokenize(queries), model.tokenize(texts)]
+    vectors = model.encode(texts)
+    with torch.no_grad():
+        whole = ContrastLoss(model, config, None)([dict(f) for f in features], None)
+        rows = torch.tensor([[0], [1], [2]])
+        fixed = FixedCandidatesLoss(model, config, vectors)([dict(f) for f in features], rows)
+    assert float(fixed.pop("kept")) == pytest.approx(0, abs=1e-4)
+    assert fixed.keys() == whole.keys()
+    for name, term in whole.items():
+        assert float(fixed[name]) == pytest.approx(float(term), abs=1e-4)

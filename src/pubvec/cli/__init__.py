@@ -18,6 +18,10 @@ from pubvec.cli.options import CommandLine, check_arguments, shorten
 from pubvec.errors import PubvecError
 from pubvec.version import __version__
 
+_CTRL_C = 130
+"""The exit code of a command that was interrupted: 128 and the number of SIGINT."""
+_INTERRUPTED = "interrupted: repeat the command to go on where it stopped"
+
 INTERNAL = "a fault of pubvec itself"
 """How the message of an error begins that no stage foresaw."""
 app = CommandLine(
@@ -57,7 +61,9 @@ def run(arguments: Sequence[str]) -> int:
     if "--debug" in arguments:
         return _invoke(arguments)
     try:
-        return _invoke(arguments)
+        code = _invoke(arguments)
+        # typer catches Ctrl-C itself and returns this code without a word.
+        return _fail(_INTERRUPTED, _CTRL_C) if code == _CTRL_C else code
     except typer.TyperException as error:
         error.show()  # type: ignore[attr-defined]
         return 2
@@ -71,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _fail(f"{place}{error.strerror or error}")
     except KeyboardInterrupt:
-        return _fail("interrupted: repeat the command to go on where it stopped", 130)
+        return _fail(_INTERRUPTED, _CTRL_C)
     except Exception as error:
         return _fail(
             f"{INTERNAL}: {type(error).__name__}: {shorten(str(error), 300)} "

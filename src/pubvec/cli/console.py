@@ -8,7 +8,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console as RichConsole
@@ -41,8 +42,9 @@ class Console:
         logger.addHandler(handler)
         propagates, logger.propagate = logger.propagate, False  # libraries give the root logger handlers
         bar = progress.make_bar(self._rich, is_hidden=self.is_quiet)
+        listener = ProgressLines(self.say) if bar.disable else _Bar(bar)
         try:
-            with contextlib.redirect_stdout(sys.stderr), bar, progress.listen(_Bar(bar)):
+            with contextlib.redirect_stdout(sys.stderr), bar, progress.listen(listener):
                 yield
         finally:
             logger.removeHandler(handler)
@@ -81,6 +83,48 @@ class _Bar:
             self._what, self._task = what, self._bar.add_task(what, total=n_total)
         assert self._task is not None
         self._bar.update(self._task, completed=n_done, total=n_total)
+
+
+class ProgressLines:
+    """Says in whole lines how far work is, where no bar can be drawn: in a log file, under nohup, in CI.
+
+    Nothing is said in the first `interval_s` seconds, and at most one line in each further `interval_s` seconds.
+
+    Args:
+        say: prints a line.
+        interval_s: seconds between lines.
+        clock: tells the time in seconds.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        interval_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._say = say
+        self._interval_s = interval_s
+        self._clock = clock
+        self._said_at = clock()
+        self._what = ""
+        self._first: tuple[float, int] = (0.0, 0)
+
+    def __call__(self, what: str, n_done: int, n_total: int | None) -> None:
+        """Take a report, as `pubvec.progress.Listener`."""
+        now = self._clock()
+        if what != self._what:
+            self._what, self._first = what, (now, n_done)
+        if now - self._said_at < self._interval_s:
+            return
+        self._said_at = now
+        since, n_before = self._first
+        rate = (n_done - n_before) / (now - since) if now > since else 0.0
+        line = f"{what}: {n_done:,}" + (f" of {n_total:,}" if n_total is not None else "")
+        if rate > 0:
+            line += f", {rate:,.2f}/s"
+            if n_total is not None:
+                line += f", {max(0, n_total - n_done) / rate / 60:,.0f} min left"
+        self._say(line)
 
 
 class _LogLine(logging.Handler):

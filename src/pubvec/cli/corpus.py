@@ -99,12 +99,21 @@ def pairs(
         list[Path] | None,
         typer.Option("--exclude", help="File or folder of evaluation texts to keep out; may be repeated."),
     ] = None,
-    anchor_column: Annotated[
-        str, typer.Option(help="The column of a table whose texts are the anchors.")
-    ] = "anchor",
+    anchor_column: Annotated[str, typer.Option(help="Column of a table that holds the anchors.")] = "anchor",
     positive_column: Annotated[
-        str, typer.Option(help="The column of a table whose texts are the positives.")
+        str,
+        typer.Option(help="Column of a table that holds the positives: a text or a list of texts a row."),
     ] = "positive",
+    negatives_column: Annotated[
+        str | None,
+        typer.Option(help="Column of a table that holds negatives: a text or a list of texts a row."),
+    ] = None,
+    group_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of a table whose equal values name rows of one subject, the hard negatives of each other."
+        ),
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
     *,
@@ -123,6 +132,8 @@ def pairs(
             config,
             anchor_column=anchor_column,
             positive_column=positive_column,
+            negatives_column=negatives_column,
+            group_column=group_column,
             exclude=exclude or [],
             force=force,
         )

@@ -19,7 +19,7 @@ from pubvec.mining.abstracts import clean_abstract, text_of
 from pubvec.mining.config import RULES, PairsConfig
 from pubvec.mining.exclude import read_sources
 from pubvec.mining.leakage import Excluded, Rows
-from pubvec.mining.own import build_own_pairs
+from pubvec.mining.own import Columns, build_own_pairs
 from pubvec.mining.pairing import Pairing
 from pubvec.mining.rules import Candidate
 from pubvec.mining.screening import Screening
@@ -47,6 +47,8 @@ def pairs(
     *,
     anchor_column: str = "anchor",
     positive_column: str = "positive",
+    negatives_column: str | None = None,
+    group_column: str | None = None,
     exclude: Sequence[Path | str] = (),
     force: bool = False,
 ) -> Manifest:
@@ -60,7 +62,9 @@ def pairs(
         source: a folder made by `pubvec parse`, or a table: a Parquet, CSV, TSV or JSON Lines file, gzipped or not.
         output: the folder to make.
         anchor_column: the column of a table whose texts are the anchors.
-        positive_column: the column of a table whose texts are the positives.
+        positive_column: the column of a table whose texts are the positives, a text or a list of texts a row.
+        negatives_column: the column of a table whose texts are negatives, a text or a list of texts a row.
+        group_column: the column of a table whose equal values name rows of one subject, the hard negatives of each other.
         config: the settings; None for the released recipe.
         exclude: files or folders of evaluation data; no article that shares a PMID, a title, an abstract or
             twelve words in a row with them yields a pair or a negative.
@@ -72,8 +76,8 @@ def pairs(
         OutputError: `output` exists and not `force`.
     """
     if Path(source).is_file():
-        columns = {"anchor_column": anchor_column, "positive_column": positive_column}
-        return build_own_pairs(Path(source), output, config, **columns, exclude=exclude, force=force)
+        columns = Columns(anchor_column, positive_column, negatives_column, group_column)
+        return build_own_pairs(Path(source), output, config, columns, exclude=exclude, force=force)
     return _build_pairs(Path(source), output, config or PairsConfig(), exclude, force)
 
 

@@ -7,8 +7,6 @@ PCA of the teacher and squared error, is `method="pca"`.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +22,13 @@ from sentence_transformers import (
 )
 from sentence_transformers.sentence_transformer.losses import EmbedDistillLoss
 
-from pubvec.encoder import (
-    EncodeConfig,
-    TorchEncoder,
-    count_positions,
-    cut,
-    encode_to_folder,
-    load,
-    read_vectors,
-    resolve,
-)
-from pubvec.engine import Engine, threads_of
+from pubvec.encoder import resolve
+from pubvec.engine import Engine
 from pubvec.errors import InputError
-from pubvec.files import Manifest, fingerprint, read_manifest
+from pubvec.files import Manifest, read_manifest
 from pubvec.training.batches import LengthBatchSampler
 from pubvec.training.config import AlignConfig
 from pubvec.training.data import Sources, as_folders, distinct_texts, read_pairs
-from pubvec.training.distributed import processes
 from pubvec.training.loop import (
     arguments,
     model_folder,
@@ -49,10 +37,9 @@ from pubvec.training.loop import (
     save_model,
     train,
 )
-from pubvec.training.precision import halve_for_gpu
+from pubvec.training.vectors import cached_vectors
 
 FloatArray = npt.NDArray[np.float32]
-_TEXTS_PER_SHARD = 512  # a few minutes of a base model on two cores
 _N_PROJECTION_TEXTS = 2048
 _RIDGE = 0.1  # of the mean eigenvalue
 
@@ -89,11 +76,9 @@ def align(
     texts = distinct_texts(table)
     output = Path(output)
     vectors = Path(vectors) if vectors else output.with_name(output.name + "-vectors")
-    with processes().main_process_first():
-        if not vectors.exists():
-            encode_teacher(folders, texts, vectors, teacher=teacher, config=config, engine=engine)
-    _check_teacher(vectors, teacher, config)
-    targets, row_of = _targets(vectors, texts)
+    targets, row_of = cached_vectors(
+        folders, texts, vectors, model=teacher, config=config, command="train align", engine=engine
+    )
     folder = model_folder(
         output,
         command="train align",
@@ -116,70 +101,6 @@ def align(
         train(trainer, config, out, what="align steps")
         save_model(model, start, config, out)
     return read_manifest(output, made_by="train align")
-
-
-def encode_teacher(
-    pairs: Sequence[Path],
-    texts: list[str],
-    vectors: Path,
-    *,
-    teacher: str,
-    config: AlignConfig,
-    engine: Engine | None = None,
-) -> None:
-    """Compute the teacher's vectors of `texts` once, resumably, into the folder `vectors`."""
-    folder = resolve(teacher)
-    encoder = load(
-        teacher,
-        max_seq_length=_window(folder, config),
-        n_threads=threads_of(engine),
-        backend="torch" if torch.accelerator.is_available() else None,
-    )
-    if isinstance(encoder, TorchEncoder):
-        halve_for_gpu(encoder.model)
-    encode_to_folder(
-        cut(zip(map(text_id, texts), texts, strict=True), _TEXTS_PER_SHARD),
-        encoder,
-        vectors,
-        inputs=[*pairs, folder],
-        config=EncodeConfig(texts_per_shard=_TEXTS_PER_SHARD),
-        sample={name: getattr(config, name) for name in ("n_pairs", "seed")},
-        command="train align",
-        n_total=len(texts),
-        engine=engine,
-    )
-
-
-def _window(teacher: Path, config: AlignConfig) -> int:
-    return min(config.max_seq_length, count_positions(teacher))
-
-
-def _check_teacher(vectors: Path, teacher: str, config: AlignConfig) -> None:
-    folder = resolve(teacher)
-    made = read_manifest(vectors, made_by="train align")
-    window = _window(folder, config)
-    if fingerprint(folder) not in made.inputs.values() or made.config["max_seq_length"] != window:
-        raise InputError(
-            f"{vectors} holds vectors of {made.config['model']} at {made.config['max_seq_length']} tokens, not of "
-            f"{teacher} at {window}: remove it, or name another folder"
-        )
-
-
-def text_id(text: str) -> str:
-    """Identifier of a text by content (BLAKE2b, 128 bits), so that a cache serves any sample of pairs."""
-    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-
-
-def _targets(vectors: Path, texts: list[str]) -> tuple[FloatArray, dict[str, int]]:
-    ids, targets = read_vectors(vectors)
-    row_of_id = {identifier: row for row, identifier in enumerate(ids)}
-    row_of = {text: row_of_id[key] for text in texts if (key := text_id(text)) in row_of_id}
-    if len(row_of) < len(texts):
-        raise InputError(
-            f"{vectors} lacks {len(texts) - len(row_of)} of the {len(texts)} texts: "
-            "it was made for other pairs; remove it, or name another folder"
-        )
-    return targets, row_of
 
 
 def _dataset(table: Any, row_of: dict[str, int]) -> Dataset:

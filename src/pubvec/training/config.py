@@ -30,8 +30,8 @@ _POSITIVE = (
     "vocab_size",
     "n_dev_blocks",
 )
-_NOT_NEGATIVE = ("n_negatives", "n_random_negatives", "weight_decay", "seed")
-_FRACTIONS = ("warmup_fraction", "dropout", "mask_fraction")
+_NOT_NEGATIVE = ("n_negatives", "n_random_negatives", "weight_decay", "seed", "kept_weight")
+_FRACTIONS = ("warmup_fraction", "dropout", "mask_fraction", "kept_share")
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,15 @@ class StageConfig:
     max_seq_length: int = 512
     """Tokens kept of a text, special tokens included; at most the positions of the model."""
     batch_size: int = 32
-    """Under torchrun that of all processes together."""
+    """Number of pairs in a batch. Under torchrun it is that of all processes together."""
     seed: int = 0
     """Decides the sample, its order and the dropout; two stages with other seeds see separate samples."""
 
     def __post_init__(self) -> None:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in values.items():
+            if isinstance(value, tuple) and min(value, default=1) <= 0:
+                raise ConfigError(f"{name} must hold numbers above 0, not {min(value)}")
             if value is None or isinstance(value, str | tuple):
                 continue
             if name in _POSITIVE and value <= 0:
@@ -71,9 +73,10 @@ class TrainConfig(StageConfig):
     saved_max_seq_length: int | None = 512
     """Window of the saved model, at most the number of its positions; None keeps the initial model's."""
     dropout: float | None = None
-    """Of every dropout layer; None: off, which suits targets that a teacher gives."""
+    """Probability that every dropout layer has. None turns dropout off, which suits targets that a teacher gives."""
     precision: Literal["bf16", "fp32"] | None = None
-    """Of matrix products. None: bf16 where the hardware is fast at it (GPUs; CPUs with AMX or AVX512-BF16), else fp32."""
+    """Number format of matrix products. None takes bf16 where the hardware is fast at it (GPUs; CPUs with AMX or
+    AVX512-BF16), else fp32."""
     checkpoint_s: float = 120.0
     """Seconds between checkpoints. When they fall does not change the result."""
 
@@ -150,6 +153,16 @@ class ContrastConfig(TrainConfig):
     """Widths whose first dimensions are trained to be embeddings too (arXiv 2205.13147), where the model is wider."""
     n_negatives: int | None = None
     """Negatives taken of each query; None: all that `scores/` has, of `pairs/` none."""
+    fixed_candidates: bool = False
+    """Train the anchors alone, against the vectors that the student gives the candidates at its start. Anchors are
+    short, so this is several times as fast as training both sides. It works on `pairs/` alone."""
+    kept_share: float = 0.125
+    """Share of a batch's positives that `fixed_candidates` encodes too and holds at their vectors."""
+    kept_weight: float = 10.0
+    """Weight of 1 − cosine between the vectors of these positives now and at the start, with `fixed_candidates`."""
+    source_pairs: tuple[int, ...] = ()
+    """Size of the sample of each source, in their order, so that the sources are mixed in chosen shares; empty: `n_pairs` of
+    each."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +178,10 @@ class PretrainConfig(TrainConfig):
     """Numbers that a token of `bert_hash` has of its own."""
     n_positions: int = 512
     vocab_size: int = 30522
-    """Of the vocabulary to learn."""
+    """Number of entries of the vocabulary to learn."""
     mask_fraction: float = 0.15
-    """Of the tokens; of these 80 % are masked, 10 % replaced, 10 % kept (Devlin et al. 2019, arXiv 1810.04805)."""
+    """Share of the tokens that the model must predict. Of these 80 % are masked, 10 % replaced and 10 % kept (Devlin et al.
+    2019, arXiv 1810.04805)."""
     max_seq_length: int = 128
     """Length of the blocks that texts are put together to."""
     batch_size: int = 64

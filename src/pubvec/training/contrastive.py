@@ -8,11 +8,13 @@ narrow the clusters of related and of random pairs are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from datasets import Dataset
 from sentence_transformers import (
@@ -25,11 +27,13 @@ from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss, 
 from sentence_transformers.util import all_gather, all_gather_with_grad, cos_sim, pairwise_cos_sim
 
 from pubvec.encoder import resolve
+from pubvec.errors import ConfigError
 from pubvec.files import Manifest, read_manifest
 from pubvec.training.batches import LengthBatchSampler
 from pubvec.training.config import ColbertConfig, ContrastConfig
 from pubvec.training.data import FloatArray, Sources, as_folders, read_queries, training_columns
 from pubvec.training.loop import arguments, model_folder, open_model, quiet_libraries, save_model, train
+from pubvec.training.vectors import cached_vectors
 
 
 def contrast(
@@ -56,7 +60,13 @@ def contrast(
     quiet_libraries()
     start = resolve(student)
     table, logits = read_queries(sources, config)
+    if config.fixed_candidates and logits is not None:
+        raise ConfigError("fixed_candidates trains on pairs/ alone: the sources hold a teacher's scores")
     temperature = choose_temperature(logits, config)
+    vectors = None
+    if config.fixed_candidates:
+        place = Path(output).with_name(Path(output).name + "-vectors")
+        vectors = _candidate_vectors(sources, table, place, student=student, config=config)
     folder = model_folder(
         output,
         command="train contrast",
@@ -66,13 +76,19 @@ def contrast(
     )
     with folder as out:
         model = open_model(SentenceTransformer, start, config)
+        columns = training_columns(table, logits)
+        loss: ContrastLoss = ContrastLoss(model, config, temperature)
+        if vectors is not None:
+            targets, row_of = vectors
+            columns["label"] = [[row_of[text] for text in row] for row in table["candidates"].to_pylist()]
+            loss = FixedCandidatesLoss(model, config, targets)
         trainer = SentenceTransformerTrainer(
             model=model,
             args=SentenceTransformerTrainingArguments(
                 **arguments(config, out, batch_sampler=LengthBatchSampler)
             ),
-            train_dataset=Dataset.from_dict(training_columns(table, logits)),
-            loss=ContrastLoss(model, config, temperature),
+            train_dataset=Dataset.from_dict(columns),
+            loss=loss,
         )
         out.counts["teacher_temperature"] = temperature
         train(trainer, config, out, what="contrast steps")
@@ -110,7 +126,12 @@ class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
         """Loss terms by name. *Shape:* `labels` (batch_size, n_candidates), logits, positive first."""
         # Of all processes: every one computes the loss of the whole batch, whose gradients accelerate averages.
         embeddings = [all_gather_with_grad(column) for column in embed_columns(self.model, sentence_features)]
-        labels = None if labels is None else all_gather(labels)
+        return self._sum_terms(embeddings, None if labels is None else all_gather(labels))
+
+    def _sum_terms(
+        self, embeddings: list[torch.Tensor], labels: torch.Tensor | None
+    ) -> dict[str, torch.Tensor]:
+        """The mean of each term over the widths."""
         terms: dict[str, torch.Tensor] = {}
         for width in self._widths:
             for name, term in self._iter_terms([column[:, :width] for column in embeddings], labels):
@@ -133,6 +154,56 @@ class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
         ):  # one pair alone varies in nothing
             cosines = cos_sim(embeddings[0], embeddings[1])
             yield "correlation", config.correlation_weight * unexplained_variance(cosines)
+
+
+class FixedCandidatesLoss(ContrastLoss):
+    """The terms of step 2 where only the anchors are encoded, and candidates have the vectors of the start.
+
+    Tuning the query side alone against fixed passage vectors is that of Lee et al. 2021 (arXiv 2012.12624). Here one encoder
+    serves both sides, so a share of the positives is encoded too and held at its vectors (term `kept`).
+
+    Args:
+        model: the student.
+        config: weights of the terms.
+        vectors: the candidates' vectors at the start. *Shape:* (n_texts, dim)
+    """
+
+    def __init__(self, model: SentenceTransformer, config: ContrastConfig, vectors: FloatArray) -> None:
+        super().__init__(model, config, None)
+        self._vectors = vectors
+
+    def forward(self, sentence_features: Any, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """Loss terms by name. *Shape:* `labels` (batch_size, n_candidates), rows of the vectors, positive first."""
+        assert labels is not None
+        features = list(sentence_features)
+        n_kept = math.ceil(self._config.kept_share * len(labels))
+        rows = np.asarray(self._vectors[labels.cpu().numpy()], dtype=np.float32)
+        fixed = torch.from_numpy(rows).to(self.model.device)
+        anchors = all_gather_with_grad(self.model(features[0])["sentence_embedding"])
+        candidates = all_gather(fixed)
+        terms = self._sum_terms([anchors, *candidates.unbind(dim=1)], None)
+        if n_kept:
+            kept = self.model(_first_rows(features[1], n_kept))
+            cosines = pairwise_cos_sim(kept["sentence_embedding"], fixed[:n_kept, 0])
+            terms["kept"] = self._config.kept_weight * (1 - cosines).mean()
+        return terms
+
+
+def _first_rows(features: Mapping[str, Any], n_rows: int) -> dict[str, Any]:
+    """The features of the first texts of a batch; what is no tensor holds for all of them."""
+    return {
+        name: value[:n_rows] if isinstance(value, torch.Tensor) else value for name, value in features.items()
+    }
+
+
+def _candidate_vectors(
+    sources: Sources, table: pa.Table, place: Path, *, student: str, config: ContrastConfig
+) -> tuple[FloatArray, dict[str, int]]:
+    """The vectors of all candidates by the model that the training starts from, computed once."""
+    texts = list(dict.fromkeys(text for row in table["candidates"].to_pylist() for text in row))
+    return cached_vectors(
+        as_folders(sources), texts, place, model=student, config=config, command="train contrast"
+    )
 
 
 def unexplained_variance(scores: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pubvec.errors import InputError
+from pubvec.errors import ConfigError, InputError
 from pubvec.files import read_manifest
 from pubvec.training.config import ColbertConfig, ContrastConfig, StageConfig
 
@@ -60,17 +61,24 @@ def read_queries(
 ) -> tuple[pa.Table, FloatArray | None]:
     """Sample the queries of `scores/` folders, or those of `pairs/` folders, which nothing has scored.
 
-    `n_pairs` is the size of the sample of each folder.
+    `n_pairs` is the size of the sample of each folder, unless `source_pairs` has a number for each.
 
     Returns:
         Table with `query` and `candidates`, positive first, as many for each query; and their logits,
         *shape* (n_queries, n_candidates), or None.
 
     Raises:
+        ConfigError: `source_pairs` has not one number for each folder.
         InputError: a folder is unfinished or of another kind than the others, or has too few negatives.
     """
     folders = as_folders(sources)
-    parts = [_read_folder(folder, config) for folder in folders]
+    sizes = getattr(config, "source_pairs", ())
+    if sizes and len(sizes) != len(folders):
+        raise ConfigError(
+            f"source_pairs has {len(sizes)} numbers for {len(folders)} sources: give one for each"
+        )
+    configs = [replace(config, n_pairs=size) for size in sizes] or [config] * len(folders)
+    parts = [_read_folder(folder, own) for folder, own in zip(folders, configs, strict=True)]
     widths = {(logits is not None, len(table["candidates"][0])) for table, logits in parts}
     if len(widths) != 1:
         names = ", ".join(map(str, folders)) or "nothing"

@@ -38,6 +38,8 @@ from pubvec.training.precision import (
     set_dropout,
 )
 
+log = logging.getLogger(__name__)
+
 _CHECKPOINTS = "checkpoints"
 _COMPLETE = "complete"
 _LOSS_STATE = "loss.safetensors"
@@ -139,7 +141,11 @@ def train(trainer: Any, config: TrainConfig, output: OutputFolder, *, what: str)
     if loss is not None and checkpoint is not None and (checkpoint / _LOSS_STATE).exists():
         loss.load_state_dict(load_file(checkpoint / _LOSS_STATE), strict=False)
     started = time.perf_counter()
-    result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except KeyboardInterrupt:
+        _say_where_it_goes_on(trainer.state.global_step, _newest_checkpoint(output / _CHECKPOINTS))
+        raise
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if result.training_loss != result.training_loss:
         raise OutputError("the training loss is not a number: lower learning_rate")
@@ -154,6 +160,13 @@ def train(trainer: Any, config: TrainConfig, output: OutputFolder, *, what: str)
     )
     if trainer.is_world_process_zero():
         write_json(output / "training_log.json", trainer.state.log_history)
+
+
+def _say_where_it_goes_on(step: int, checkpoint: Path | None) -> None:
+    """Log what an interrupted training loses, and how it goes on."""
+    n_kept = int(checkpoint.name.rsplit("-", 1)[1]) if checkpoint else 0
+    place = f"the checkpoint of step {n_kept}" if n_kept else "the start, because there is no checkpoint yet"
+    log.warning("interrupted after step %d; the same command goes on from %s", step, place)
 
 
 def save_model(model: Any, start: Path, config: TrainConfig, output: OutputFolder) -> None:
