@@ -16,8 +16,8 @@ from pubvec.encoder.prompts import Prompts, read_prompts
 from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.encoder.torch_encoder import TorchEncoder
 from pubvec.errors import InputError
-from pubvec.evaluation.pairs import evaluate_pairs
-from pubvec.evaluation.sets import PairSet
+from pubvec.evaluation.tasks.pairs import evaluate_pairs
+from pubvec.evaluation.tasks.sets import PairSet
 from tiny_models import TEXTS, make_tiny_bert
 
 PAIRS = list(itertools.pairwise(TEXTS))

@@ -18,8 +18,8 @@ from pubvec.evaluation.pair_scores import (
     resample_auc,
     resample_pearson,
 )
-from pubvec.evaluation.pairs import draw_negatives, evaluate_pairs
-from pubvec.evaluation.sets import PairSet
+from pubvec.evaluation.tasks.pairs import draw_negatives, evaluate_pairs
+from pubvec.evaluation.tasks.sets import PairSet
 from tiny_models import TEXTS, make_tiny_bert
 
 PAIRS = PairSet([f"topic{n} study" for n in range(30)], [f"topic{n} was found" for n in range(30)])

@@ -12,11 +12,12 @@ from evaluation_world import DRUGS, ORGANS, write_parquet
 
 from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.errors import ConfigError, InputError
-from pubvec.evaluation.beir import BeirTask
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluating import evaluate
-from pubvec.evaluation.retrieval import evaluate_retrieval
+from pubvec.evaluation.ranking import evaluate_retrieval
 from pubvec.evaluation.tasks import find_task
+from pubvec.evaluation.tasks.beir import BeirTask
+from pubvec.evaluation.tasks.sets import RetrievalSet
 
 CORPUS = [
     {"_id": f"d{organ}{drug}", "title": organ, "text": f"{drug} in the {organ}", "metadata": {"n": organ}}
@@ -86,6 +87,25 @@ def test_figures_equal_ir_measures(folder: Path, encoder) -> None:
         assert outcome.figures["RR@10"].per_query[value.query_id] == pytest.approx(expected, abs=1e-6)
 
 
+def values_of_ir_measures(
+    collection: RetrievalSet, encoder, judged: list[tuple], names: list[str], *, without_own: bool = False
+) -> dict[str, dict[str, float]]:
+    """Measure → query → value, by ir_measures, of the exact ranking of the collection."""
+    scores = encoder.encode(collection.queries.values()) @ encoder.encode(collection.documents.values()).T
+    known = {query_id for query_id, doc_id, _ in judged if query_id == doc_id}
+    run = [
+        ir_measures.ScoredDoc(query_id, doc_id, float(score))
+        for query_id, row in zip(collection.queries, scores, strict=True)
+        for doc_id, score in zip(collection.documents, row, strict=True)
+        if not (without_own and query_id == doc_id and query_id not in known)
+    ]
+    qrels = [ir_measures.Qrel(*row) for row in judged if row[0] in collection.queries]
+    found: dict[str, dict[str, float]] = {name: {} for name in names}
+    for value in ir_measures.iter_calc([ir_measures.parse_measure(name) for name in names], qrels, run):
+        found[str(value.measure)][value.query_id] = value.value
+    return found
+
+
 def test_other_forms_of_the_files_are_the_same_collection(folder: Path, tmp_path: Path) -> None:
     expected = find_task(str(folder)).load(Path())
     other = tmp_path / "other"
@@ -144,21 +164,21 @@ def test_a_result_is_resumed_and_follows_the_files(folder: Path, encoder, tmp_pa
             r"corpus\.jsonl has no rows",
         ),
         ("corpus.jsonl", [["a"]], "expected an object a line, found "),
-        ("corpus.jsonl", [{"_id": "a", "text": "b"}], "no column 'title': choose one of _id, text"),
+        ("corpus.jsonl", [{"_id": "a", "title": "b"}], "no column 'text': choose one of _id, title"),
         (
             "corpus.jsonl",
             [{"_id": "a", "title": "", "text": "b"}] * 2,
             r"corpus\.jsonl, row 1: '_id' 'a' occurs twice",
         ),
         ("corpus.jsonl", [{"_id": "a", "title": 3, "text": "b"}], "row 0: 'title' is 3"),
-        ("corpus.jsonl", [{"_id": "a", "title": "", "text": "b"}], "row 0 judges document 'dliveraspirin'"),
-        ("queries.jsonl", [{"_id": "0", "text": " "}], "row 0: 'text' is blank"),
-        ("queries.jsonl", [{"_id": "0", "text": "a"}] * 2, "row 1: '_id' '0' occurs twice"),
         (
             "queries.jsonl",
-            [{"_id": "0", "text": "a"}],
-            "row 1 judges query '1', which is not in its file of 1",
+            [{"_id": "0", "text": " "}],
+            r"test\.tsv judges none of the 0 queries that have a text",
         ),
+        ("queries.jsonl", [{"_id": "0", "text": 7}], "row 0: 'text' is 7"),
+        ("queries.jsonl", [{"_id": "0", "text": "a"}] * 2, "row 1: '_id' '0' occurs twice"),
+        ("queries.jsonl", [{"_id": "x", "text": "a"}], "judges none of the 1 queries that have a text"),
     ],
 )
 def test_bad_texts(name: str, rows: list, message: str, folder: Path) -> None:
@@ -174,8 +194,84 @@ def test_bad_judgements(grade: str, folder: Path) -> None:
         find_task(str(folder)).load(Path())
 
 
+def test_judged_documents_that_are_absent_count_as_not_found(
+    folder: Path, encoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in BEIR, whose sets NFCorpus and ArguAna have some: the ideal ranking has them, a run does not."""
+    judged = [*JUDGED, ("0", "gone", 3), ("2", "gone", 1), ("7", "lost", 1)]
+    write_qrels(folder / "qrels" / "test.tsv", judged)
+    collection = find_task(str(folder)).load(Path())
+    assert "judges 2 documents that are not in the corpus, as gone: they count as not found" in caplog.text
+    outcome = evaluate_retrieval(BiEncoderScorer(encoder), collection, depth=1000, n_resamples=10)
+    assert outcome.n == 7
+    for name, expected in values_of_ir_measures(collection, encoder, judged, ["nDCG@10", "R@100"]).items():
+        assert outcome.figures[name].per_query == pytest.approx(expected, abs=1e-6)
+    assert outcome.figures["R@100"].per_query["0"] == pytest.approx(2 / 3)
+    assert outcome.figures["nDCG@10"].per_query["7"] == 0.0
+
+
+@pytest.mark.parametrize("text", [None, "", " \t", "absent"])
+def test_judged_queries_without_text_are_left_out(
+    text: str | None, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"_id": row["_id"], "text": text} if row["_id"] == "3" else row for row in QUERIES]
+    write_lines(folder / "queries.jsonl", [row for row in rows if row["text"] != "absent"])
+    collection = find_task(str(folder)).load(Path())
+    assert list(collection.queries) == list(collection.qrels) == ["0", "1", "2", "4", "5"]
+    assert "judges 1 queries that have no text, as 3: they are left out" in caplog.text
+    assert "not in the corpus" not in caplog.text
+
+
+def test_the_document_of_a_query_is_no_answer_to_it(tmp_path: Path, encoder) -> None:
+    """ArguAna's queries are documents of the corpus, which BEIR takes out of their own rankings."""
+    write_lines(tmp_path / "corpus.jsonl", CORPUS)
+    queries = [{"_id": row["_id"], "text": f"{row['title']} {row['text']}"} for row in CORPUS[:5]]
+    write_lines(tmp_path / "queries.jsonl", queries)
+    judged = [(row["_id"], CORPUS[n + 1]["_id"], 1) for n, row in enumerate(queries[:4])]
+    judged.append((queries[4]["_id"], queries[4]["_id"], 1))  # one that is judged for itself stays
+    write_qrels(tmp_path / "qrels.tsv", judged)
+    collection = find_task(f"{tmp_path}/").load(Path())
+    outcome = evaluate_retrieval(BiEncoderScorer(encoder), collection, depth=1000, n_resamples=10)
+    expected = values_of_ir_measures(collection, encoder, judged, ["nDCG@10"], without_own=True)["nDCG@10"]
+    assert outcome.figures["nDCG@10"].per_query == pytest.approx(expected, abs=1e-6)
+    assert outcome.figures["RR@10"].per_query[queries[4]["_id"]] == 1.0
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", "   "])
+@pytest.mark.parametrize("name", ["qrels/test.tsv", "qrels.txt", "qrels/test.qrels", "qrels/test.tsv.gz"])
+def test_judgements_of_trec_are_read(separator: str, name: str, folder: Path) -> None:
+    expected = find_task(str(folder)).load(Path())
+    (folder / "qrels" / "test.tsv").unlink()
+    lines = [separator.join(map(str, (query, 0, doc, grade))) for query, doc, grade in JUDGED]
+    opener = gzip.open if name.endswith(".gz") else open
+    with opener(folder / name, "wt") as file:
+        file.write("\n".join([*lines, ""]))
+    assert find_task(str(folder)).load(Path()) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 0 dliveraspirin", "line 2 has 3 columns: expected the 4 of TREC"),
+        ("0 0 dliveraspirin high", "line 2 has the judgement 'high': a number is needed"),
+        ("0 0 dliveraspirin 1 1", "line 2 has 5 columns"),
+    ],
+)
+def test_bad_judgements_of_trec(line: str, message: str, folder: Path) -> None:
+    (folder / "qrels" / "test.tsv").write_text(f"0 0 dliveraspirin 1\n{line}\n")
+    with pytest.raises(InputError, match=rf"test\.tsv {message}"):
+        find_task(str(folder)).load(Path())
+
+
+def test_documents_need_no_title(folder: Path) -> None:
+    write_lines(folder / "corpus.jsonl", [{"_id": row["_id"], "text": row["text"]} for row in CORPUS])
+    assert find_task(str(folder)).load(Path()).documents["dheartaspirin"] == "aspirin in the heart"
+
+
 def test_missing_parts(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"tiny lacks qrels/train\.tsv \(or qrels/train\.parquet\)"):
+    with pytest.raises(
+        InputError, match=r"tiny lacks qrels/train\.tsv \(or qrels/train\.tsv\.gz, qrels/train\.parquet, .*\)"
+    ):
         find_task(f"{folder}:train").load(Path())
     write_qrels(folder / "qrels" / "test.tsv", [])
     with pytest.raises(InputError, match=r"test\.tsv has no rows"):

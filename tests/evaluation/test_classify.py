@@ -8,11 +8,11 @@ from evaluation_world import DRUGS, ORGANS, write_parquet
 
 from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.errors import ConfigError, InputError
-from pubvec.evaluation.classify import evaluate_classification, macro_f1
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluating import evaluate
-from pubvec.evaluation.sets import LabeledSet
 from pubvec.evaluation.tasks import find_task
+from pubvec.evaluation.tasks.classification import evaluate_classification, macro_f1
+from pubvec.evaluation.tasks.sets import LabeledSet
 
 metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is of the train extra")
 

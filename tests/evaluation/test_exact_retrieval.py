@@ -8,7 +8,7 @@ import pytest
 
 from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.evaluation.measures import parse_measure
-from pubvec.evaluation.retrieval import evaluate_retrieval, rank_documents
+from pubvec.evaluation.ranking import evaluate_retrieval, rank_documents
 from pubvec.evaluation.tasks import find_task
 
 MEASURES = tuple(parse_measure(text) for text in ("nDCG@10", "R@100", "RR"))

@@ -22,11 +22,11 @@ from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.evaluation.comparing import compare
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluating import evaluate
-from pubvec.evaluation.pairs import draw_negatives, evaluate_pairs
+from pubvec.evaluation.ranking import evaluate_retrieval, rank_blocks, rank_collection, rank_documents
 from pubvec.evaluation.results import read_result
-from pubvec.evaluation.retrieval import evaluate_retrieval, rank_blocks, rank_collection, rank_documents
-from pubvec.evaluation.sets import PairSet
 from pubvec.evaluation.tasks import find_task
+from pubvec.evaluation.tasks.pairs import draw_negatives, evaluate_pairs
+from pubvec.evaluation.tasks.sets import PairSet
 from tiny_models import TEXTS, make_tiny_static
 
 PAIRS = PairSet([text[:40] for text in TEXTS], [*(text[15:] for text in TEXTS[:-1]), TEXTS[0][15:]])

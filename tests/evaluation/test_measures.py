@@ -20,7 +20,7 @@ from pubvec.evaluation.measures import (
     pearson,
     spearman,
 )
-from pubvec.evaluation.retrieval import rank_documents
+from pubvec.evaluation.ranking import rank_documents
 
 MEASURES = [parse_measure(text) for text in ("nDCG@10", "nDCG@3", "nDCG", "R@5", "R@100", "RR")]
 

@@ -9,7 +9,7 @@ import pytest
 from evaluation_world import WordEncoder
 
 from pubvec.encoder.scorer import BiEncoderScorer
-from pubvec.evaluation.retrieval import evaluate_retrieval
+from pubvec.evaluation.ranking import evaluate_retrieval
 from pubvec.evaluation.tasks import find_task
 
 mteb = pytest.importorskip("mteb", reason="mteb is not installed: pip install 'pubvec[mteb]'")

@@ -9,9 +9,9 @@ from evaluation_world import WordEncoder
 from pubvec.encoder.scorer import BiEncoderScorer, load_scorer
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluating import evaluate
-from pubvec.evaluation.probes import PROBES, evaluate_triples
-from pubvec.evaluation.sets import TripleSet
 from pubvec.evaluation.tasks import find_task
+from pubvec.evaluation.tasks.probes import PROBES, evaluate_triples
+from pubvec.evaluation.tasks.sets import TripleSet
 
 TRIPLES = TripleSet(
     ["aspirin helps", "aspirin helps", "no gout", "a b"],

@@ -9,8 +9,8 @@ import pytest
 from evaluation_world import write_parquet
 
 from pubvec.errors import InputError
-from pubvec.evaluation.published_sets import PUBLISHED_SETS, fetch, find_path
 from pubvec.evaluation.tasks import find_task
+from pubvec.evaluation.tasks.published_sets import PUBLISHED_SETS, fetch, find_path
 
 pytest.importorskip("datasets", reason="datasets is of the train extra")
 

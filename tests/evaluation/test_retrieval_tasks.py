@@ -11,8 +11,8 @@ from evaluation_world import write_parquet
 from makers_records import make_article, make_articles_folder
 from pubvec.errors import InputError
 from pubvec.evaluation.evaluating import read_jobs
-from pubvec.evaluation.retrieval_tasks import AmongArticlesTask
 from pubvec.evaluation.tasks import find_task
+from pubvec.evaluation.tasks.retrieval import AmongArticlesTask
 
 
 def test_a_question_finds_its_contexts_among_all(data: Path) -> None:

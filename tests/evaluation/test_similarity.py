@@ -11,9 +11,9 @@ from pubvec.encoder.scorer import BiEncoderScorer, load_scorer
 from pubvec.errors import InputError
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluating import evaluate
-from pubvec.evaluation.sets import RatedSet
-from pubvec.evaluation.similarity import evaluate_similarity
 from pubvec.evaluation.tasks import find_task
+from pubvec.evaluation.tasks.sets import RatedSet
+from pubvec.evaluation.tasks.similarity import evaluate_similarity
 from tiny_models import TEXTS
 
 RATED = RatedSet(list(TEXTS), [text[15:] for text in TEXTS], [4, 3, 3, 5, 1, 2.5, 2, 0, 1, 4.5])

@@ -10,7 +10,8 @@ from evaluation_world import write_parquet
 
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.systems import SYSTEMS, find_system
-from pubvec.evaluation.tasks import TASKS, PairSet, find_task
+from pubvec.evaluation.tasks import TASKS, find_task
+from pubvec.evaluation.tasks.sets import PairSet
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if name != "title-abstract-10k"])

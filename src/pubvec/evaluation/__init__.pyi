@@ -11,7 +11,6 @@ from .evaluating import evaluate as evaluate
 from .measures import LOWER_IS_BETTER as LOWER_IS_BETTER
 from .models import hash_folder as hash_folder
 from .pair_scores import pearson_of_labels as pearson_of_labels
-from .pairs import draw_negatives as draw_negatives
 from .plots import open_pyplot as open_pyplot
 from .plots import plot_results as plot_results
 from .plots import save_figure as save_figure
@@ -24,3 +23,4 @@ from .speed import bench as bench
 from .speed import count_work as count_work
 from .speed import measure_peak as measure_peak
 from .speed import speed_to_markdown as speed_to_markdown
+from .tasks.pairs import draw_negatives as draw_negatives

@@ -22,7 +22,7 @@ from pubvec.encoder import (
 from pubvec.errors import InputError, OutputError
 from pubvec.evaluation.config import CalibrateConfig
 from pubvec.evaluation.pair_scores import PairScores, measure_probabilities
-from pubvec.evaluation.pairs import draw_negatives
+from pubvec.evaluation.tasks.pairs import draw_negatives
 from pubvec.files import fingerprint, read_manifest
 
 _N_FEWEST = 20

@@ -12,16 +12,16 @@ from typing import Any
 
 from pubvec.encoder import BiEncoderScorer, Kind, Scorer
 from pubvec.errors import ConfigError, InputError, OutputError
-from pubvec.evaluation.classify import evaluate_classification
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.models import LazyModel, ModelSource, name_model, name_models
-from pubvec.evaluation.pairs import evaluate_pairs
-from pubvec.evaluation.probes import evaluate_triples
+from pubvec.evaluation.ranking import evaluate_retrieval
 from pubvec.evaluation.results import Identity, Outcome, Result, read_result, result_path
-from pubvec.evaluation.retrieval import evaluate_retrieval
-from pubvec.evaluation.sets import LabeledSet, PairSet, RatedSet, RetrievalSet, TaskTexts, TripleSet
-from pubvec.evaluation.similarity import evaluate_similarity
 from pubvec.evaluation.tasks import Task, find_task
+from pubvec.evaluation.tasks.classification import evaluate_classification
+from pubvec.evaluation.tasks.pairs import evaluate_pairs
+from pubvec.evaluation.tasks.probes import evaluate_triples
+from pubvec.evaluation.tasks.sets import LabeledSet, PairSet, RatedSet, RetrievalSet, TaskTexts, TripleSet
+from pubvec.evaluation.tasks.similarity import evaluate_similarity
 from pubvec.files import fingerprint, json_ready, package_versions
 from pubvec.machine import code_commit, describe_machine
 from pubvec.progress import track

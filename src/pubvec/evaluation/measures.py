@@ -10,7 +10,7 @@ script, ids ascending), so its `RR@k` and `RR` disagree on tied scores; ours agr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,7 +69,9 @@ class Run:
     scores: FloatArray
 
 
-def measure_run(run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[Measure, FloatArray]:
+def measure_run(
+    run: Run, qrels: Qrels, measures: Sequence[Measure], own_documents: Set[str] = frozenset()
+) -> dict[Measure, FloatArray]:
     """Values of each measure for each query of `run`. *Shape:* (n_queries,) each.
 
     Args:
@@ -77,6 +79,7 @@ def measure_run(run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[Mea
         qrels: gains ≥ 0; a document without judgement has gain 0.
         measures: of nDCG, R and RR (Järvelin and Kekäläinen 2002, doi:10.1145/582415.582418; Voorhees 1999,
             TREC-8 Question Answering Track Report).
+        own_documents: queries whose document of the same id is taken out of their ranking.
     """
     functions = [_function_of(measure) for measure in measures]
     column_of = {doc_id: column for column, doc_id in enumerate(run.doc_ids)}
@@ -87,7 +90,10 @@ def measure_run(run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[Mea
         for doc_id, gain in judged.items():
             if doc_id in column_of:
                 gain_of[column_of[doc_id]] = gain
-        gains = gain_of[run.ranking[row]]
+        ranking = run.ranking[row]
+        if query_id in own_documents:
+            ranking = ranking[ranking != column_of[query_id]]
+        gains = gain_of[ranking]
         ideal = np.sort([gain for gain in judged.values() if gain > 0])[::-1]
         values[:, row] = [function(gains, ideal) if len(ideal) else 0.0 for function in functions]
     return dict(zip(measures, values, strict=True))

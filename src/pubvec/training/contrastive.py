@@ -209,7 +209,7 @@ def _candidate_vectors(
 def unexplained_variance(scores: torch.Tensor) -> torch.Tensor:
     """1 − r² between score (a cosine, or MaxSim) and relevance, where positives and random pairs weigh the same.
 
-    r is Pearson's correlation as the balanced-pair protocol has it (`evaluation/pairs.py`), with every other
+    r is Pearson's correlation as the balanced-pair protocol has it (`evaluation/tasks/pairs.py`), with every other
     positive of the batch as a negative; so the term asks for two narrow clusters, wherever they lie.
 
     *Shape:* (n, n), the positives on the diagonal, n ≥ 2; returns a scalar between 0 and 1.

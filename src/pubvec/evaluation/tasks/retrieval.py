@@ -1,4 +1,4 @@
-"""Retrieval tasks made of questions and answers, and of titles and abstracts."""
+"""Retrieval tasks that are no BEIR folder: a judged collection, questions and answers, titles and abstracts."""
 
 from __future__ import annotations
 
@@ -10,16 +10,74 @@ import numpy as np
 
 from pubvec.collection import Collection
 from pubvec.errors import InputError
-from pubvec.evaluation.datafiles import read_grades, text_column, text_lists, unique_ids
 from pubvec.evaluation.measures import Measure
-from pubvec.evaluation.published_sets import find_or_fetch, find_path
-from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of
+from pubvec.evaluation.tasks.columns import (
+    check_all_judged,
+    optional_text_column,
+    read_grades,
+    text_column,
+    text_lists,
+    unique_ids,
+)
+from pubvec.evaluation.tasks.published_sets import find_or_fetch, find_path
+from pubvec.evaluation.tasks.sets import PairSet, RetrievalSet, retrieval_of
 from pubvec.tablefiles import read_columns
 
 _N_CANDIDATES = 4
 """Articles looked at for each that is wanted: many have no abstract."""
 _LAST_WRONG = 2
 """LiveQA's grade of an answer that is related and incorrect."""
+
+
+@dataclass(frozen=True)
+class RetrievalTask:
+    """A test collection in three files: `NAME_docs`, `NAME_queries` and `NAME_qrels`, as Parquet."""
+
+    name: str
+    measures: tuple[Measure, ...]
+    document_fields: tuple[str, ...]
+    """Joined by a space where they are not empty: a title, a text."""
+    grade: str
+    """Column of the judgements."""
+    n_judges: int = 1
+    """The grade is the column divided by this: 4 where the column sums four judges' scores."""
+    has_exponential_gain: bool = False
+    """Gain 2^grade − 1 (Burges et al. 2005, doi:10.1145/1102351.1102363) instead of the grade itself."""
+
+    def files(self, data: Path) -> list[Path]:
+        """The files that decide the result."""
+        return [find_path(data, f"{self.name}_{part}.parquet") for part in ("docs", "queries", "qrels")]
+
+    def load(self, data: Path) -> RetrievalSet:
+        """Read the collection.
+
+        Raises:
+            InputError: a file or column is missing, the collection is empty, an id occurs twice, a text is
+                empty, a query has no judgement, or a judgement is of an unknown query or not a number ≥ 0.
+        """
+        docs_path, queries_path, qrels_path = self.files(data)
+        documents = self._read_documents(docs_path)
+        columns = read_columns(queries_path, ["query_id", "query"])
+        query_ids = unique_ids(columns, "query_id", queries_path)
+        queries = dict(zip(query_ids, text_column(columns, "query", queries_path), strict=True))
+        names = ("query_id", "doc_id", self.grade)
+        grades = read_grades(qrels_path, names, query_ids=queries.keys(), doc_ids=documents.keys())
+        check_all_judged(grades, queries.keys(), qrels_path)
+        qrels = {
+            query_id: {doc_id: self._gain(grade) for doc_id, grade in judged.items()}
+            for query_id, judged in grades.items()
+        }
+        return RetrievalSet(queries, documents, qrels, self.measures)
+
+    def _gain(self, grade: float) -> float:
+        grade /= self.n_judges
+        return 2.0**grade - 1.0 if self.has_exponential_gain else grade
+
+    def _read_documents(self, path: Path) -> dict[str, str]:
+        columns = read_columns(path, ["doc_id", *self.document_fields])
+        fields = [optional_text_column(columns, name, path) for name in self.document_fields]
+        columns["text"] = [" ".join(filter(None, parts)) for parts in zip(*fields, strict=True)]
+        return dict(zip(unique_ids(columns, "doc_id", path), text_column(columns, "text", path), strict=True))
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import numpy as np
 
 from pubvec.encoder import BiEncoderScorer
 from pubvec.errors import InputError, require
-from pubvec.evaluation.datafiles import text_column
 from pubvec.evaluation.measures import FloatArray, IntArray, draw_resamples, interval_of
-from pubvec.evaluation.published_sets import find_path
+from pubvec.evaluation.ranking import check_vectors
 from pubvec.evaluation.results import Figure, Outcome
-from pubvec.evaluation.retrieval import check_vectors
-from pubvec.evaluation.sets import LabeledSet
+from pubvec.evaluation.tasks.columns import text_column
+from pubvec.evaluation.tasks.published_sets import find_path
+from pubvec.evaluation.tasks.sets import LabeledSet
 from pubvec.tablefiles import read_columns
 
 _MAX_ITERATIONS = 1000

@@ -28,6 +28,8 @@ class RetrievalSet:
     qrels: Qrels
     measures: tuple[Measure, ...]
     """What a run is judged by."""
+    own_documents: frozenset[str] = frozenset()
+    """Queries whose document of the same id is no answer to them: it is taken out of their ranking."""
 
     def hash_documents(self) -> str:
         """SHA-256 of the identifiers and texts, in their order."""

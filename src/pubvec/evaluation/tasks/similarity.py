@@ -10,12 +10,12 @@ import numpy as np
 
 from pubvec.encoder import Scorer
 from pubvec.errors import InputError
-from pubvec.evaluation.datafiles import number_column, text_column
 from pubvec.evaluation.measures import FloatArray, draw_resamples, interval_of, pearson, spearman
-from pubvec.evaluation.published_sets import find_path
+from pubvec.evaluation.ranking import score_pairs
 from pubvec.evaluation.results import Figure, Outcome
-from pubvec.evaluation.retrieval import score_pairs
-from pubvec.evaluation.sets import RatedSet
+from pubvec.evaluation.tasks.columns import number_column, text_column
+from pubvec.evaluation.tasks.published_sets import find_path
+from pubvec.evaluation.tasks.sets import RatedSet
 from pubvec.tablefiles import read_columns
 
 

@@ -10,7 +10,7 @@ from pubvec.encoder import BiEncoderScorer, LateInteraction, Scorer, TextPairs
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.measures import FloatArray, IntArray, Run, draw_resamples, interval_of, measure_run
 from pubvec.evaluation.results import Figure, Outcome
-from pubvec.evaluation.sets import RetrievalSet
+from pubvec.evaluation.tasks.sets import RetrievalSet
 from pubvec.progress import track
 
 _SEARCH_BLOCK = 256
@@ -193,7 +193,7 @@ def evaluate_retrieval(
 def measure_ranking(run: Run, collection: RetrievalSet, n_resamples: int) -> dict[str, Figure]:
     """The collection's measures of `run`: means over queries."""
     query_ids = run.query_ids
-    values = measure_run(run, collection.qrels, collection.measures)
+    values = measure_run(run, collection.qrels, collection.measures, collection.own_documents)
     counts = draw_resamples(len(query_ids), n_resamples)
     return {
         str(measure): Figure(

@@ -8,11 +8,13 @@ is nearly saturated and rewards scores that form two clusters, so AUC and RR@10 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from pubvec.encoder import BiEncoderScorer, LateInteraction, Scorer, TextEncoder
-from pubvec.errors import ConfigError
+from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.measures import FloatArray, IntArray, Measure
 from pubvec.evaluation.pair_scores import (
     PairScores,
@@ -21,8 +23,7 @@ from pubvec.evaluation.pair_scores import (
     measure_probabilities,
     sigmoid,
 )
-from pubvec.evaluation.results import Outcome
-from pubvec.evaluation.retrieval import (
+from pubvec.evaluation.ranking import (
     check_finite,
     check_vectors,
     measure_ranking,
@@ -33,9 +34,65 @@ from pubvec.evaluation.retrieval import (
     scan_order,
     score_pairs,
 )
-from pubvec.evaluation.sets import PairSet, RetrievalSet, retrieval_of
+from pubvec.evaluation.results import Outcome
+from pubvec.evaluation.tasks.columns import text_column
+from pubvec.evaluation.tasks.published_sets import find_or_fetch, find_path
+from pubvec.evaluation.tasks.sets import PairSet, RetrievalSet, retrieval_of
+from pubvec.tablefiles import read_columns
 
 _RANKING = (Measure("RR", 10),)
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """Does a score tell a text's partner from a random one? The module says by what protocol."""
+
+    name: str
+    file: str
+    anchor: str
+    positive: str
+    rule: str | None = None
+    """Keep the rows whose column `rule` has this value; None: all rows."""
+    stands_in_for: str | None = None
+    """The published set that this one replaces; None: it is the set itself, or has no counterpart."""
+
+    def files(self, data: Path) -> list[Path]:
+        """The files that decide the result."""
+        return [find_path(data, self.file)]
+
+    def load(self, data: Path) -> PairSet:
+        """Read the pairs.
+
+        Raises:
+            InputError: the file or a column is missing, a text is empty, or there are fewer than two pairs.
+        """
+        path = find_or_fetch(data, self.file)
+        columns = read_columns(path, [self.anchor, self.positive, *(["rule"] if self.rule else [])])
+        if self.rule is not None:
+            keep = [row for row, rule in enumerate(columns["rule"]) if rule == self.rule]
+            columns = {name: [values[row] for row in keep] for name, values in columns.items()}
+        anchors, positives = (text_column(columns, name, path) for name in (self.anchor, self.positive))
+        if len(anchors) < 2:
+            of_rule = f" of rule {self.rule}" if self.rule else ""
+            raise InputError(f"{path} holds {len(anchors)} pairs{of_rule}: at least 2 are needed")
+        return PairSet(anchors, positives)
+
+
+@dataclass(frozen=True)
+class PairRetrievalTask:
+    """Find each anchor's positive among the positives of all pairs."""
+
+    pairs: PairTask
+    name: str
+    measures: tuple[Measure, ...]
+
+    def files(self, data: Path) -> list[Path]:
+        """The files that decide the result."""
+        return self.pairs.files(data)
+
+    def load(self, data: Path) -> RetrievalSet:
+        """Read the pairs as a collection; raises as `PairTask.load`."""
+        return retrieval_of(self.pairs.load(data), self.measures)
 
 
 def draw_negatives(n: int, seed: int) -> IntArray:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pubvec.errors import InputError
 from pubvec.tablefiles import id_of, read_columns
@@ -64,38 +64,74 @@ def number_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> li
     return [number for number in numbers if number is not None]
 
 
-def read_grades(
-    path: Path,
-    names: tuple[str, str, str],
-    *,
-    query_ids: Set[str],
-    doc_ids: Set[str],
-    lowest: float = 0.0,
-) -> dict[str, dict[str, float]]:
-    """Judgements by query and document. Of two of the same, the higher counts.
+class Judgement(NamedTuple):
+    """One judgement of one document for one query, as a file has it."""
+
+    place: str
+    """File and row, for messages."""
+    query_id: str
+    doc_id: str
+    grade: float
+
+
+def iter_judgements(path: Path, names: tuple[str, str, str]) -> Iterator[Judgement]:
+    """Yield the judgements of a table.
 
     Args:
-        path: of the file.
+        path: the table.
+        names: its columns of query ids, document ids and grades.
+
+    Raises:
+        InputError: the file or a column is missing, an id is none, or a grade is not a finite number.
+    """
+    columns = read_columns(path, names)
+    for row, (query_id, doc_id, value) in enumerate(zip(*(columns[name] for name in names), strict=True)):
+        place = f"{path}, row {row}"
+        yield Judgement(place, id_of(query_id, place), id_of(doc_id, place), grade_of(value, place))
+
+
+def grade_of(value: Any, place: str) -> float:
+    """Return a grade as a finite number.
+
+    Raises:
+        InputError: it is none; the message begins with `place`.
+    """
+    grade = _number(value)
+    if grade is None:
+        raise InputError(f"{place} has the judgement {value!r}: a number is needed")
+    return grade
+
+
+def read_grades(
+    path: Path, names: tuple[str, str, str], *, query_ids: Set[str], doc_ids: Set[str]
+) -> dict[str, dict[str, float]]:
+    """Read grades by query and document. Of two for the same, the higher counts.
+
+    Args:
+        path: the table.
         names: its columns of query ids, document ids and grades.
         query_ids: all queries; one that is not judged is not in what is returned.
         doc_ids: all documents.
-        lowest: the lowest grade that is valid.
 
     Raises:
-        InputError: a judgement is of an unknown query or document or not a number ≥ `lowest`.
+        InputError: see `iter_judgements`; a judgement is of an unknown query or document, or below 0.
     """
-    columns = read_columns(path, names)
+    judgements = list(iter_judgements(path, names))
+    for judgement in judgements:
+        _check_known(judgement.place, "query", judgement.query_id, query_ids)
+        _check_known(judgement.place, "document", judgement.doc_id, doc_ids)
+        if judgement.grade < 0:
+            raise InputError(
+                f"{judgement.place} has the judgement {judgement.grade:g}: a number ≥ 0 is needed"
+            )
+    return gather_grades(judgements, path)
+
+
+def gather_grades(judgements: Iterable[Judgement], path: Path) -> dict[str, dict[str, float]]:
+    """Gather grades by query and document. Of two for the same, the higher counts, and a warning says how many there are."""
     grades: dict[str, dict[str, float]] = {}
     n_repeated = 0
-    rows = zip(*(columns[name] for name in names), strict=True)
-    for row, (query_id, doc_id, value) in enumerate(rows):
-        where = f"{path}, row {row}"
-        query_id, doc_id = id_of(query_id, where), id_of(doc_id, where)
-        _check_known(where, "query", query_id, query_ids)
-        _check_known(where, "document", doc_id, doc_ids)
-        grade = _number(value)
-        if grade is None or grade < lowest:
-            raise InputError(f"{where} has the judgement {value!r}: a number ≥ {lowest:g} is needed")
+    for _, query_id, doc_id, grade in judgements:
         judged = grades.setdefault(query_id, {})
         n_repeated += doc_id in judged
         judged[doc_id] = max(grade, judged.get(doc_id, grade))

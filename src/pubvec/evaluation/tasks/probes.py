@@ -16,9 +16,9 @@ import numpy as np
 
 from pubvec.encoder import Scorer
 from pubvec.evaluation.measures import draw_resamples, interval_of
+from pubvec.evaluation.ranking import score_pairs
 from pubvec.evaluation.results import Figure, Outcome
-from pubvec.evaluation.retrieval import score_pairs
-from pubvec.evaluation.sets import TripleSet
+from pubvec.evaluation.tasks.sets import TripleSet
 
 PROBES = ("negation", "numbers", "genes", "languages")
 
@@ -36,7 +36,7 @@ class ProbeTask:
 
     def files(self, data: Path) -> list[Path]:
         """The file that decides the result; in the package, whatever `data` is."""
-        with as_file(files("pubvec.evaluation") / "probe_texts" / f"{self.probe}.tsv") as path:
+        with as_file(files("pubvec.evaluation.tasks") / "probe_texts" / f"{self.probe}.tsv") as path:
             return [path]
 
     def load(self, data: Path) -> TripleSet:
