@@ -86,7 +86,7 @@ def _measure(xml: Path, model: str, scratch: Path, max_seq_length: int | None, n
         report("rounds", number + 1, n_rounds)
     shape = ModelShape.read(folder)
     work = {size: _lengths_of(encoder, part) for size, part in samples.items()}
-    flop = [shape.count_flop(float(work[size].sum()), float((work[size] ** 2).sum())) for size in encoded]
+    flop = [shape.count_flops(float(work[size].sum()), float((work[size] ** 2).sum())) for size in encoded]
     few, many = SIZES
     parse_s, parse_start_s = _line(costs, "parse", n_small, n_all)
     flop_s, encode_start_s = _line(costs, "encode", *flop)

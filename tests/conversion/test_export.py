@@ -48,8 +48,8 @@ def test_pooling_and_normalization_are_in_the_graph(tmp_path: Path, pooling: str
     path = folder / "1_Pooling/config.json"
     path.write_text(json.dumps({"embedding_dimension": 32, "pooling_mode": pooling}))
     export(folder)
-    expected = load(folder, backend="torch").encode(TEXTS, normalize=False)
-    vectors = load(folder, precision="fp32").encode(TEXTS, normalize=False)
+    expected = load(folder, backend="torch").encode(TEXTS, normalize_embeddings=False)
+    vectors = load(folder, precision="fp32").encode(TEXTS, normalize_embeddings=False)
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
     lengths = np.linalg.norm(vectors, axis=1)
     assert bool(np.allclose(lengths, 1, atol=1e-5)) is normalize

@@ -23,7 +23,7 @@ from pubvec.conversion.graph import EncoderGraph
 from pubvec.conversion.quantize import Int8Graph, measure_ranges, quantize_weight
 from pubvec.conversion.weights import EncoderWeights
 from pubvec.encoder import ModelSettings
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder.output_format import FloatArray
 
 SHAPE = {
     "vocab_size": 100,

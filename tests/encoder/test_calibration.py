@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import minimize
 
 from pubvec.encoder import load
-from pubvec.encoder.calibration import Calibration, fit_calibration
+from pubvec.encoder.calibration import Calibration
 from pubvec.errors import InputError
 from tiny_models import TEXTS
 
@@ -18,7 +18,7 @@ def draw_scores(n_positives: int, n_negatives: int):
 
 def test_fit_is_the_most_likely_curve():
     positive, negative = draw_scores(200, 600)
-    fitted = fit_calibration(positive, negative)
+    fitted = Calibration.fit(positive, negative)
 
     def loss(curve):
         def mean_loss(scores, target):
@@ -38,13 +38,13 @@ def test_fitted_probabilities_are_those_that_made_the_labels():
     rng = np.random.default_rng(1)
     scores = rng.uniform(-1, 1, 200_000)
     is_positive = rng.random(len(scores)) < 1 / (1 + np.exp(-(6 * scores - 0)))
-    fitted = fit_calibration(scores[is_positive], scores[~is_positive])
+    fitted = Calibration.fit(scores[is_positive], scores[~is_positive])
     assert fitted.slope == pytest.approx(6, rel=0.02)
     assert fitted.intercept == pytest.approx(0, abs=0.03)
 
 
 def test_separable_scores_have_a_finite_curve():
-    fitted = fit_calibration(np.full(50, 0.9), np.full(50, 0.1))
+    fitted = Calibration.fit(np.full(50, 0.9), np.full(50, 0.1))
     assert 0 < fitted.slope < 1000
     assert fitted.apply(np.array([0.9, 0.1])) == pytest.approx([51 / 52, 1 / 52], abs=1e-3)
 
@@ -58,7 +58,7 @@ def test_probabilities_never_overflow():
 @pytest.mark.parametrize(("positive", "negative"), [([], [0.1]), ([0.9], []), ([0.1], [0.9])])
 def test_scores_that_show_nothing_are_refused(positive, negative):
     with pytest.raises(InputError, match="show no difference"):
-        fit_calibration(np.array(positive), np.array(negative))
+        Calibration.fit(np.array(positive), np.array(negative))
 
 
 def test_a_folder_keeps_it(tmp_path):

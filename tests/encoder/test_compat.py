@@ -20,7 +20,7 @@ QUERIES = [*TEXTS, "", "stroke " * 100]
 
 @pytest.fixture
 def ours(exported_model: Path) -> np.ndarray:
-    return load(exported_model, backend="onnx", precision="fp32").encode(QUERIES, normalize=False)
+    return load(exported_model, backend="onnx", precision="fp32").encode(QUERIES, normalize_embeddings=False)
 
 
 def test_sentence_transformers(exported_model: Path, ours: np.ndarray) -> None:
@@ -59,7 +59,7 @@ def test_graph_of_others_is_pooled_here(exported_model: Path, ours: np.ndarray, 
     graph.graph.output.remove(next(o for o in graph.graph.output if o.name == "sentence_embedding"))
     onnx.save(graph, folder / "onnx/model.onnx")
     encoder = load(folder, backend="onnx", precision="fp32")
-    np.testing.assert_allclose(encoder.encode(QUERIES, normalize=False), ours, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode(QUERIES, normalize_embeddings=False), ours, atol=1e-5)
 
 
 def test_graph_has_what_other_readers_expect(exported_model: Path) -> None:

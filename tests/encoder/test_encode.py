@@ -37,7 +37,7 @@ def encoder(request: pytest.FixtureRequest, exported_model: Path) -> TextEncoder
 def test_vectors_are_those_of_sentence_transformers(encoder: Encoder, exported_model: Path) -> None:
     texts = [*TEXTS, *ODD_TEXTS]
     expected = SentenceTransformer(str(exported_model), device="cpu").encode(texts)
-    vectors = encoder.encode(texts, normalize=False)
+    vectors = encoder.encode(texts, normalize_embeddings=False)
     assert vectors.dtype == np.float32
     if _is_int8(encoder, exported_model):
         lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
@@ -48,7 +48,7 @@ def test_vectors_are_those_of_sentence_transformers(encoder: Encoder, exported_m
 
 def test_vectors_have_unit_length_unless_told_otherwise(encoder: Encoder) -> None:
     np.testing.assert_allclose(np.linalg.norm(encoder.encode(TEXTS), axis=1), 1, atol=1e-6)
-    assert (np.linalg.norm(encoder.encode(TEXTS, normalize=False), axis=1) > 1.1).all()
+    assert (np.linalg.norm(encoder.encode(TEXTS, normalize_embeddings=False), axis=1) > 1.1).all()
 
 
 def test_vectors_do_not_depend_on_the_batch(encoder: Encoder, exported_model: Path) -> None:
@@ -66,7 +66,7 @@ def test_tokens_that_were_made_before_give_the_same_vectors(encoder: TextEncoder
     texts = [*TEXTS, *ODD_TEXTS]
     tokens = encoder.tokenize(texts)
     np.testing.assert_allclose(
-        encoder.encode_tokens(tokens), encoder.encode(texts, normalize=False), atol=1e-6
+        encoder.encode_tokens(tokens), encoder.encode(texts, normalize_embeddings=False), atol=1e-6
     )
     assert encoder.encode_tokens([]).shape == (0, encoder.dim)
     each = encoder.encode_each_token(tokens)
@@ -136,7 +136,7 @@ def test_truncation_is_counted_and_reported_once(encoder: Encoder, caplog: pytes
 
 def test_model_that_normalizes(tmp_path: Path) -> None:
     model = make_tiny_bert(tmp_path / "unit", normalize=True)
-    vectors = load(model).encode(TEXTS, normalize=False)
+    vectors = load(model).encode(TEXTS, normalize_embeddings=False)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
@@ -251,10 +251,10 @@ def test_truncated_texts_are_named_on_request(encoder: TextEncoder, caplog: pyte
 def test_progress_is_drawn_on_request_on_a_terminal_only(
     encoder: TextEncoder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder.encode(TEXTS, show_progress=True)
+    encoder.encode(TEXTS, show_progress_bar=True)
     assert capfd.readouterr() == ("", "")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    encoder.encode(iter(TEXTS), show_progress=True)
+    encoder.encode(iter(TEXTS), show_progress_bar=True)
     out, err = capfd.readouterr()
     assert out == ""
     assert "texts" in err

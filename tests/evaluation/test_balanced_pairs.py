@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from pubvec.encoder.base import load
+from pubvec.encoder import load
 from pubvec.encoder.scorer import BiEncoderScorer
 from pubvec.errors import InputError
 from pubvec.evaluation.measures import auc, draw_resamples, spearman
@@ -111,18 +111,18 @@ def test_scores_of_any_scorer_can_be_measured() -> None:
 
 
 def test_an_encoder_without_usable_vectors_is_named(encoder) -> None:
-    encoder.encode = lambda texts, normalize=True: np.full(
+    encoder.encode = lambda texts, normalize_embeddings=True: np.full(
         (len(list(texts)), encoder.dim), np.nan, np.float32
     )
     with pytest.raises(InputError, match="words returned a vector that is not finite for text 0: "):
         evaluate(encoder)
-    encoder.encode = lambda texts, normalize=True: np.zeros((len(list(texts)), 3), np.float32)
+    encoder.encode = lambda texts, normalize_embeddings=True: np.zeros((len(list(texts)), 3), np.float32)
     with pytest.raises(InputError, match=r"shape \(30, 3\) .* \(30, 64\) was expected"):
         evaluate(encoder)
 
 
 def test_an_encoder_that_knows_nothing_has_no_correlation(encoder) -> None:
-    encoder.encode = lambda texts, normalize=True: np.eye(1, encoder.dim, dtype=np.float32).repeat(
+    encoder.encode = lambda texts, normalize_embeddings=True: np.eye(1, encoder.dim, dtype=np.float32).repeat(
         len(list(texts)), axis=0
     )
     with pytest.raises(InputError, match="all scores"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import ir_measures
 import numpy as np
@@ -53,7 +52,7 @@ def reciprocal_ranks(scores: dict[str, dict[str, float]], qrels) -> dict[str, fl
 
 @pytest.mark.parametrize("has_expansion", [True, False])
 def test_late_interaction_on_pairs(late, has_expansion, monkeypatch):
-    monkeypatch.setattr("pubvec.encoder.late.DOCUMENTS_PER_BLOCK", 4)
+    monkeypatch.setattr("pubvec.encoder.late_interaction.DOCUMENTS_PER_BLOCK", 4)
     scorer, reference = load_scorer(late), MultiVectorEncoder(str(late), device="cpu")
     if not has_expansion:
         scorer.model[0].query_expansion = reference[0].query_expansion = None
@@ -75,7 +74,7 @@ def test_late_interaction_on_pairs(late, has_expansion, monkeypatch):
 
 
 def test_late_interaction_ranks_all_positives(late, monkeypatch):
-    monkeypatch.setattr("pubvec.encoder.late.DOCUMENTS_PER_BLOCK", 4)
+    monkeypatch.setattr("pubvec.encoder.late_interaction.DOCUMENTS_PER_BLOCK", 4)
     outcome = evaluate_pairs(load_scorer(late), PAIRS, seeds=SEEDS, n_resamples=20)
     reference = MultiVectorEncoder(str(late), device="cpu")
     documents = list(dict.fromkeys(PAIRS.positives))
@@ -235,37 +234,6 @@ def test_a_result_from_before_there_were_kinds_is_read(tiny_model, data, tmp_pat
     assert read_result(path) == replace(result, lengths={})
 
 
-def test_estimated_late_interaction_is_a_system_of_its_own(tiny_model, cross, late, data, tmp_path):
-    models, tasks = {"bi": tiny_model, "late": late}, ["pubmed-qa", "pubmed-qa-retrieval"]
-    exact = evaluate(models, tasks, data, tmp_path, FAST)
-    config = replace(FAST, muvera=True, muvera_repetitions=40, muvera_bits=6)
-    results = evaluate(models, tasks, data, tmp_path, config)
-    assert results[:2] == exact[:2], "a bi-encoder has no such setting"
-    assert [result.system for result in results] == ["bi", "bi", "late-muvera", "late-muvera"]
-    for result, other in zip(results[2:], exact[2:], strict=True):
-        assert result.identity.model == other.identity.model
-        assert result.identity.config["muvera_repetitions"] == 40
-        assert not any(name.startswith("muvera") for name in other.identity.config)
-        assert (result.dim, result.encoder) == (40 * 2**6 * 8, "MuveraScorer")
-        assert (
-            result.score_definition
-            == f"{other.score_definition}, estimated by encodings of 20,480 numbers (MUVERA)"
-        )
-        assert result.lengths == other.lengths
-    estimates, scores = (each[2].scores["positive"] for each in (results, exact))
-    assert np.corrcoef(estimates, scores)[0, 1] > 0.8
-    pearson, of_sums = (results[2].figures[name].value for name in ("Pearson", "Pearson (sum)"))
-    assert pearson == pytest.approx(of_sums, abs=1e-6), "every query has 16 vectors"
-    with pytest.raises(OutputError, match="another model, data or settings"):
-        evaluate(models, tasks, data, tmp_path, replace(config, muvera_bits=3))
-    reranked = partial(evaluate, {"cross": cross}, ["pubmed-qa"], data, tmp_path, first_stage=late)
-    assert [result.first_stage for result in reranked(config)] == ["late-muvera"]
-    with pytest.raises(OutputError, match="another model, data or settings"):
-        reranked(replace(config, muvera_bits=3))
-    with pytest.raises(ConfigError, match="n_repetitions must be at least 1"):
-        replace(config, muvera_repetitions=0)
-
-
 def test_query_expansion_is_part_of_a_result_where_it_is_set(tiny_model, late, data, tmp_path):
     models = {"bi": tiny_model, "late": late}
     found = {}
@@ -330,19 +298,10 @@ def test_a_score_that_is_not_finite_is_named(cross, late):
 
 def test_the_verb_has_settings_of_late_interaction(late, data, tmp_path):
     arguments = ["-q", "evaluate", str(late), "-t", "pubmed-qa", "-d", str(data), "--n-resamples", "5"]
-    for option, folder in (
-        ("--no-query-expansion", "late"),
-        ("--query-expansion", "late"),
-        ("--muvera", "late-muvera"),
-    ):
+    for option, is_on in (("--no-query-expansion", False), ("--query-expansion", True)):
         assert run([*arguments, "-o", str(tmp_path / option), option]) == 0
-        result = read_result(tmp_path / option / folder / "pubmed-qa.json")
-        assert result.identity.config.get("query_expansion") == {
-            "--no-query-expansion": False,
-            "--query-expansion": True,
-        }.get(option)
-        assert result.identity.config.get("muvera", False) == (option == "--muvera")
-    assert result.dim == 20 * 2**5 * 8, "vectors of 8 numbers stay as they are"
+        result = read_result(tmp_path / option / "late" / "pubmed-qa.json")
+        assert result.identity.config.get("query_expansion") is is_on
 
 
 def test_the_verb_takes_every_kind(tiny_model, cross, late, data, tmp_path, capsys):

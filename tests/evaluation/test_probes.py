@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from evaluation_world import WordEncoder
 
-from pubvec.encoder.scorer import BiEncoderScorer, load_scorer
+from pubvec.encoder import BiEncoderScorer, load_scorer
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.tasks import find_task

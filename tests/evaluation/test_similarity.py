@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 from evaluation_world import write_parquet
 
-from pubvec.encoder.scorer import BiEncoderScorer, load_scorer
+from pubvec.encoder import BiEncoderScorer, load_scorer
 from pubvec.errors import InputError
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluating import evaluate

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from search_world import HEADINGS, JOURNALS, SURNAMES, TOPICS, TYPES, make_random_article, pmids_where
 
 from makers_records import make_article, make_articles_folder
-from pubvec.encoder.scorer import load_scorer
+from pubvec.encoder import load_scorer
 from pubvec.errors import ConfigError, InputError
 from pubvec.records import Article, Correction, Term, article_text
 from pubvec.retrieval import searcher as query_module

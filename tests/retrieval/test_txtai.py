@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from search_world import make_files, make_random_article
 
-from pubvec.encoder import load
-from pubvec.encoder.scorer import load_scorer
+from pubvec.encoder import load, load_scorer
 from pubvec.retrieval.searcher import Searcher
 from pubvec.retrieval.txtai import open_in_txtai
 

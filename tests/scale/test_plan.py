@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pubvec.cli import run
-from pubvec.encoder.work import ModelShape
+from pubvec.encoder.flops import ModelShape
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import json_ready
 from pubvec.scale.planning import INDEX_KINDS, REFERENCE, Constants, plan
@@ -38,7 +38,7 @@ MACHINE = Constants(
     ("length", "flop"), [(25, 5.4e8), (128, 2.9e9), (256, 6.0e9), (300, 7.2e9), (512, 1.33e10)]
 )
 def test_operations_of_a_text(length: int, flop: float) -> None:
-    assert SMALL.count_flop(length, length**2) == pytest.approx(flop, rel=0.02)
+    assert SMALL.count_flops(length, length**2) == pytest.approx(flop, rel=0.02)
 
 
 def test_all_of_pubmed() -> None:

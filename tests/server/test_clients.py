@@ -43,7 +43,7 @@ def test_openai(address, encoder, expected):
     np.testing.assert_allclose([each.embedding for each in answer.data], expected, atol=1e-6)
     plain = client.embeddings.create(model=encoder.name, input=TEXTS, encoding_format="float", dimensions=8)
     np.testing.assert_allclose(
-        [each.embedding for each in plain.data], encoder.encode(TEXTS, dimensions=8), atol=1e-6
+        [each.embedding for each in plain.data], encoder.encode(TEXTS, truncate_dim=8), atol=1e-6
     )
     tokens = client.embeddings.create(model=encoder.name, input=encoder.tokenize(TEXTS))
     assert tokens.usage.prompt_tokens == sum(map(len, encoder.tokenize(TEXTS)))
@@ -80,7 +80,7 @@ def test_hugging_face(address, encoder, expected, monkeypatch):
     longer = hub.InferenceClient(base_url=f"{address}/embed", token=KEY)
     np.testing.assert_allclose(
         longer.feature_extraction(TEXTS[0], normalize=False),
-        encoder.encode(TEXTS[:1], normalize=False),
+        encoder.encode(TEXTS[:1], normalize_embeddings=False),
         rtol=1e-5,
         atol=1e-6,
     )

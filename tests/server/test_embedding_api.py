@@ -69,14 +69,14 @@ def test_base64_is_little_endian_float32(client, encoder):
 
 
 def test_dimensions_are_cut_before_the_length_is_made_one(client, encoder):
-    expected = encoder.encode(TEXTS, dimensions=8)
+    expected = encoder.encode(TEXTS, truncate_dim=8)
     np.testing.assert_allclose(embed(client, TEXTS, dimensions=8), expected, atol=1e-6)
     answer = openai(client, TEXTS, dimensions=8)
     np.testing.assert_allclose([each["embedding"] for each in answer["data"]], expected, atol=1e-6)
 
 
 def test_normalize_off_keeps_the_length(client, encoder):
-    expected = encoder.encode(TEXTS, normalize=False)
+    expected = encoder.encode(TEXTS, normalize_embeddings=False)
     np.testing.assert_allclose(embed(client, TEXTS, normalize=False), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -118,7 +118,7 @@ def test_the_model_is_what_others_load(trained, tiny_model):
 
 def test_the_model_scores_positives_above_negatives(trained, pairs):
     scorer = load_scorer(trained)
-    assert scorer.kind == "late interaction"
+    assert scorer.model_type == "late interaction"
     assert scorer.lengths == {"query_length": 12, "document_length": 32}
     table = pq.read_table(pairs / "train.parquet").to_pylist()
     positive = scorer.score([(row["anchor"], row["positive"]) for row in table])

@@ -35,18 +35,16 @@ def models(
 
     Example: pubvec models
     """
-    from pubvec.encoder import PACKAGED, RELEASED, cache_folder, find_released, resolve
+    from pubvec.encoder import list_models, resolve
 
+    known = [model.name for model in list_models()]
     for name in fetch or []:
-        if name not in (*RELEASED, *PACKAGED):
-            raise ConfigError(f"{name!r} has no short name here: {', '.join([*RELEASED, *PACKAGED])}")
+        if name not in known:
+            raise ConfigError(f"{name!r} is no short name of a model: {', '.join(known)}")
         with console().progress():
             resolve(name)
-    for name, what in RELEASED.items():
-        print(f"{name}\t{find_released(name) or 'not here'}\t{what}")
-    for name in PACKAGED:
-        path = cache_folder() / name
-        print(f"{name}\t{path if path.is_dir() else 'not fetched'}\tbi-encoder of others, a starting point")
+    for model in list_models():
+        print(f"{model.name}\t{model.folder or 'not fetched'}\t{model.description}")
 
 
 @with_config(ExportConfig)

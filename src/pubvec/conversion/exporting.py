@@ -13,11 +13,10 @@ from pubvec.conversion.config import ExportConfig, ExportReport
 from pubvec.conversion.parity import check_fp32, check_int8, parity_texts
 from pubvec.encoder import (
     ONNX_FILES,
-    RANGES_FILE,
     EmbeddingRanges,
     ModelSettings,
-    check_model_folder,
     iter_texts,
+    model_type_of,
     name_of,
     resolve,
 )
@@ -42,7 +41,7 @@ def export(
         model: a folder; with `output`, also a short or hub name.
         output: copy the model here first and leave `model` as it is.
         texts: like those that the model will read, its training pairs' best: every second one is for
-            calibration, the others are for the check. A path: see `sources.iter_texts`. None: made-up biomedical
+            calibration, the others are for the check. A path: see `iter_texts`. None: made-up biomedical
             texts of 0 to about 250 words.
         text_column: of a file of texts.
         config: None: the released settings.
@@ -112,18 +111,18 @@ def _write_graphs(
     weights = EncoderWeights.read(settings.folder, settings.n_positions)
     onnx.save(EncoderGraph(weights, settings).build(), fp32_path)
     with OnnxEncoder(fp32_path, settings, name=name) as fp32:
-        by_torch = TorchEncoder.load(settings.folder, name=name).encode(unseen, normalize=False)
-        by_fp32 = fp32.encode(unseen, normalize=False)
+        by_torch = TorchEncoder.load(settings.folder, name=name).encode(unseen, normalize_embeddings=False)
+        by_fp32 = fp32.encode(unseen, normalize_embeddings=False)
         fp32_parity = check_fp32(by_fp32, by_torch, config)
         ranges = EmbeddingRanges.measure(fp32.encode(calibration))
-        write_json(scratch / RANGES_FILE, ranges.to_json())
+        write_json(scratch / Path(EmbeddingRanges.FILE).name, ranges.to_json())
         int8_parity = None
         if config.is_quantized:
             activations = measure_ranges(weights, settings, fp32.tokenize(calibration))
             graph = Int8Graph(weights, settings, activations, smoothing=config.smoothing)
             onnx.save(graph.build(), int8_path)
             with OnnxEncoder(int8_path, settings, name=name) as int8:
-                int8_parity = check_int8(int8.encode(unseen, normalize=False), by_fp32, config)
+                int8_parity = check_int8(int8.encode(unseen, normalize_embeddings=False), by_fp32, config)
     return ExportReport(
         folder=settings.folder,
         fp32_bytes=fp32_path.stat().st_size,
@@ -139,7 +138,7 @@ def _write_graphs(
 def _place(model: str | Path, output: Path | None) -> Path:
     """The folder to write into: that of `model`, or a copy of it without the graphs it came with."""
     source = resolve(model)
-    check_model_folder(source)
+    model_type_of(source)
     if output is not None:
         if output.exists():
             raise OutputError(f"{output} exists already: choose another output")

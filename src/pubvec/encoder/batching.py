@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder.output_format import FloatArray
 from pubvec.encoder.tokenizing import TextTokenizer, Truncated
 from pubvec.errors import InputError
 

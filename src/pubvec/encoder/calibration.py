@@ -1,4 +1,4 @@
-"""From cosine to probability: a logistic curve fitted on pairs, kept with the model as `calibration.json`."""
+"""A logistic curve from cosine to probability, fitted on pairs and kept with the model as `calibration.json`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pubvec.encoder.forms import FloatArray
+from pubvec.encoder.output_format import FloatArray
 from pubvec.errors import InputError
 from pubvec.files import json_ready, write_json
 
-CALIBRATION_FILE = "calibration.json"
 _Array = npt.NDArray[np.float64]
 _N_STEPS = 50
 _TOLERANCE = 1e-9
@@ -23,23 +22,26 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Calibration:
-    """The probability that two texts belong together: 1 / (1 + exp(-(slope · cosine + intercept))).
+    """The probability that two texts belong together is 1 / (1 + exp(-(slope · cosine + intercept))).
 
-    So it is where one pair in two does, as among the pairs that it was fitted on. Where fewer do, as among the articles that
-    a search ranks, `apply` takes the share of those that do as `prior`.
+    The curve was fitted on pairs of which one in two belongs together. Among the articles that a search ranks far fewer
+    do; `apply` takes that share as `prior` and corrects the probability for it.
     """
+
+    FILE: ClassVar[str] = "calibration.json"
+    """The place of the calibration in a model folder."""
 
     slope: float
     intercept: float
     made_from: Mapping[str, Any] = field(default_factory=dict)
-    """The pairs, their number and hash, and the encoder."""
+    """The pairs that it was fitted on, their number and hash, and the encoder."""
 
     def apply(self, cosines: FloatArray, *, prior: float = 0.5) -> FloatArray:
-        """*Shape:* any; probabilities of the same shape, float32
+        """Turn cosines into probabilities. *Shape:* any; the result has the same shape, float32
 
         Args:
-            cosines: of pairs.
-            prior: share of such pairs that belong together, between 0 and 1.
+            cosines: the cosine of each pair.
+            prior: the share of such pairs that belong together, between 0 and 1.
         """
         logits = (
             self.slope * np.asarray(cosines, dtype=np.float64) + self.intercept + np.log(prior / (1 - prior))
@@ -63,54 +65,54 @@ class Calibration:
         Raises:
             InputError: it has none, or a damaged one.
         """
-        path = folder / CALIBRATION_FILE
+        path = folder / cls.FILE
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             return cls(float(values["slope"]), float(values["intercept"]), values["made_from"])
         except FileNotFoundError as error:
             raise InputError(
-                f"{folder} has no {CALIBRATION_FILE}: `pubvec calibrate {folder} --pairs PAIRS` makes it"
+                f"{folder} has no {cls.FILE}: `pubvec calibrate {folder} --pairs PAIRS` makes it"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is damaged ({error}): calibrate again with --force") from error
 
     def write(self, folder: Path) -> None:
         """Write `calibration.json` into `folder`, atomically."""
-        write_json(folder / CALIBRATION_FILE, json_ready(self))
+        write_json(folder / self.FILE, json_ready(self))
 
+    @classmethod
+    def fit(cls, positive: FloatArray, negative: FloatArray) -> Calibration:
+        """Fit the most likely logistic curve by Newton's method; both kinds of pair weigh the same.
 
-def fit_calibration(positive: FloatArray, negative: FloatArray) -> Calibration:
-    """The most likely logistic curve, by Newton's method, where both kinds of pair weigh the same.
+        Targets are smoothed as in Platt 1999 (Advances in Large Margin Classifiers, "Probabilistic outputs for support
+        vector machines"), so that separable scores have a finite slope.
 
-    Targets are smoothed as in Platt 1999 (Advances in Large Margin Classifiers, "Probabilistic outputs for support
-    vector machines"), so that separable scores have a finite slope.
+        *Shape:* `positive` (n_positives,) and `negative` (n_negatives,) are cosines of pairs
 
-    *Shape:* `positive`: (n_positives,), `negative`: (n_negatives,), cosines
-
-    Raises:
-        InputError: there is no score of a kind, or positives do not score above negatives on average.
-    """
-    n_positives, n_negatives = len(positive), len(negative)
-    if not n_positives or not n_negatives or np.mean(positive) <= np.mean(negative):
-        raise InputError(
-            f"{n_positives} positive and {n_negatives} negative scores show no difference to fit a curve on"
+        Raises:
+            InputError: there is no score of one kind, or positives do not score above negatives on average.
+        """
+        n_positives, n_negatives = len(positive), len(negative)
+        if not n_positives or not n_negatives or np.mean(positive) <= np.mean(negative):
+            raise InputError(
+                f"{n_positives} positive and {n_negatives} negative scores show no difference to fit a curve on"
+            )
+        scores = np.concatenate([positive, negative]).astype(np.float64)
+        targets = np.repeat(
+            [(n_positives + 1) / (n_positives + 2), 1 / (n_negatives + 2)], [n_positives, n_negatives]
         )
-    scores = np.concatenate([positive, negative]).astype(np.float64)
-    targets = np.repeat(
-        [(n_positives + 1) / (n_positives + 2), 1 / (n_negatives + 2)], [n_positives, n_negatives]
-    )
-    weights = np.repeat([0.5 / n_positives, 0.5 / n_negatives], [n_positives, n_negatives])
-    inputs = np.column_stack([scores, np.ones_like(scores)])
-    curve = np.zeros(2)
-    for _ in range(_N_STEPS):
-        probabilities = 1 / (1 + np.exp(-np.clip(inputs @ curve, -500, 500)))
-        gradient = inputs.T @ (weights * (probabilities - targets))
-        curvature = (inputs.T * (weights * probabilities * (1 - probabilities))) @ inputs
-        step = np.linalg.solve(curvature + 1e-12 * np.eye(2), gradient)
-        curve = curve - _shorten(step, inputs, targets, weights, curve)
-        if np.abs(step).max() < _TOLERANCE * (1 + np.abs(curve).max()):
-            break
-    return Calibration(float(curve[0]), float(curve[1]))
+        weights = np.repeat([0.5 / n_positives, 0.5 / n_negatives], [n_positives, n_negatives])
+        inputs = np.column_stack([scores, np.ones_like(scores)])
+        curve = np.zeros(2)
+        for _ in range(_N_STEPS):
+            probabilities = 1 / (1 + np.exp(-np.clip(inputs @ curve, -500, 500)))
+            gradient = inputs.T @ (weights * (probabilities - targets))
+            curvature = (inputs.T * (weights * probabilities * (1 - probabilities))) @ inputs
+            step = np.linalg.solve(curvature + 1e-12 * np.eye(2), gradient)
+            curve = curve - _shorten(step, inputs, targets, weights, curve)
+            if np.abs(step).max() < _TOLERANCE * (1 + np.abs(curve).max()):
+                break
+        return cls(float(curve[0]), float(curve[1]))
 
 
 def _shorten(step: _Array, inputs: _Array, targets: _Array, weights: _Array, curve: _Array) -> _Array:

@@ -14,10 +14,9 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from pubvec.encoder.base import ModelSettings
 from pubvec.encoder.batching import Batcher, Compute, IntArray
-from pubvec.encoder.forms import FloatArray, scale_to_unit
-from pubvec.encoder.prompts import Prompts
+from pubvec.encoder.model_folder import ModelSettings, Prompts
+from pubvec.encoder.output_format import FloatArray, scale_to_unit
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.encoder.tokenizing import TextTokenizer
 from pubvec.errors import InputError

@@ -18,11 +18,10 @@ from transformers import CONFIG_MAPPING
 
 import pubvec.encoder.bert_hash  # noqa: F401 known to transformers from here on
 from pubvec.encoder.batching import Batcher, Compute, IntArray
-from pubvec.encoder.forms import FloatArray
-from pubvec.encoder.prompts import Prompts
+from pubvec.encoder.model_folder import Prompts, refuse_remote_code
+from pubvec.encoder.output_format import FloatArray
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.encoder.tokenizing import TextTokenizer
-from pubvec.encoder.trust import refuse_own_code
 from pubvec.errors import InputError
 
 TOKENS_PER_BATCH = 1024
@@ -38,7 +37,7 @@ def load_library_model(
         InputError: the folder is not complete, needs code of its own, or sentence-transformers cannot load it.
     """
     if not trust_remote_code:
-        refuse_own_code(folder, CONFIG_MAPPING)
+        refuse_remote_code(folder, CONFIG_MAPPING)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     try:
@@ -133,7 +132,7 @@ class TorchEncoder(TextEncoder):
     @property
     def prompts(self) -> Prompts:
         """See `TextEncoder.prompts`; of a live model, what it has now."""
-        return Prompts.among(self.model.prompts, self.model.default_prompt_name)
+        return Prompts.select(self.model.prompts, self.model.default_prompt_name)
 
     def close(self) -> None:
         """Give the worker back; torch keeps its memory as long as the model lives."""

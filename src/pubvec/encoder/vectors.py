@@ -13,12 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pubvec.encoder.base import choose_backend, load
 from pubvec.encoder.config import EncodeConfig
-from pubvec.encoder.forms import EmbeddingArray, EmbeddingForm
-from pubvec.encoder.models import resolve
-from pubvec.encoder.sources import STDIN, Shard, iter_shards, spool_stdin
+from pubvec.encoder.loading import choose_backend, load
+from pubvec.encoder.output_format import ARRAY_TYPES, EmbeddingArray
+from pubvec.encoder.registry import resolve
 from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.encoder.texts import STDIN, Shard, iter_shards, spool_stdin
 from pubvec.engine import Engine, LocalEngine, threads_of
 from pubvec.errors import InputError
 from pubvec.files import Manifest, OutputFolder, atomic_path, read_manifest
@@ -26,7 +26,6 @@ from pubvec.progress import report
 
 IDS = "ids.parquet"
 _PARTS = "part-*.npy"
-_ARRAY_TYPES = {"float32": "float32", "float16": "float16", "int8": "int8", "binary": "uint8"}
 VectorArray = npt.NDArray[Any]
 
 
@@ -112,8 +111,8 @@ def encode_to_folder(
     """
     config = config or EncodeConfig()
     engine = engine or LocalEngine(1)
-    form = EmbeddingForm(config.normalize, config.dimensions, config.dtype)
-    form.check(encoder.dim)
+    output_format = config.output_format()
+    output_format.check(encoder.dim)
     settings = asdict(config) | {"model": encoder.name, "max_seq_length": encoder.max_seq_length}
     settings |= sample or {}
     with OutputFolder(output, command=command, config=settings, inputs=inputs, force=force) as folder:
@@ -135,7 +134,7 @@ def encode_to_folder(
             else:
                 report("shards", n_done)
         _write_ids(folder / IDS, ids)
-        folder.counts = {"n_texts": n_texts, "dim": form.width(encoder.dim), "n_shards": len(ids)}
+        folder.counts = {"n_texts": n_texts, "dim": output_format.width(encoder.dim), "n_shards": len(ids)}
     return read_manifest(output, made_by=command)
 
 
@@ -152,8 +151,8 @@ class EncodeShard:
         n_done = n_before
         stream = self.encoder.iter_encode(
             shard.read(),
-            normalize=self.config.normalize,
-            dimensions=self.config.dimensions,
+            normalize_embeddings=self.config.normalize,
+            truncate_dim=self.config.dimensions,
             precision=self.config.dtype,
         )
         for array in stream:
@@ -189,7 +188,7 @@ def read_vectors(folder: str | Path) -> tuple[npt.NDArray[Any], VectorArray]:
             f"{len(ids)} ids: make it again"
         )
     if not parts:
-        return ids, np.empty((0, dim), dtype=_ARRAY_TYPES[manifest.config["dtype"]])
+        return ids, np.empty((0, dim), dtype=ARRAY_TYPES[manifest.config["dtype"]])
     return ids, parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 

@@ -10,12 +10,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pubvec.encoder import (
-    CALIBRATION_FILE,
     BiEncoderScorer,
     Calibration,
     TextEncoder,
     choose_backend,
-    fit_calibration,
     load,
     resolve,
 )
@@ -55,8 +53,8 @@ def calibrate(
     folder = resolve(model)
     if folder != Path(model).expanduser():
         raise InputError(f"{model} is in a cache, which is left as it is: give a folder")
-    if (folder / CALIBRATION_FILE).exists() and not force:
-        raise OutputError(f"{folder} has a {CALIBRATION_FILE} already: add --force to replace it")
+    if (folder / Calibration.FILE).exists() and not force:
+        raise OutputError(f"{folder} has a {Calibration.FILE} already: add --force to replace it")
     anchors, positives = _read(Path(pairs), config)
     backend, precision = choose_backend(folder, config.backend, config.precision)
     encoder = load(
@@ -105,7 +103,7 @@ def _score(
 
 
 def _fit(scores: PairScores) -> Calibration:
-    return fit_calibration(scores.positive, np.concatenate(list(scores.negative.values())))
+    return Calibration.fit(scores.positive, np.concatenate(list(scores.negative.values())))
 
 
 def _cross_fit(scores: PairScores) -> dict[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pubvec.encoder import MuveraConfig
 from pubvec.errors import ConfigError
 
 
@@ -30,14 +29,6 @@ class EvaluateConfig:
     """Tokens of a query that count, for late interaction; by default what the model says."""
     query_expansion: bool | None = None
     """Fill short queries of late interaction up with [MASK]; by default as the model says."""
-    muvera: bool = False
-    """Estimate late interaction by one vector a text (MUVERA), as a system of its own, NAME-muvera."""
-    muvera_repetitions: int = 20
-    """Independent partitions of the space."""
-    muvera_bits: int = 5
-    """Hyperplanes of a partition, which has 2 to this power of buckets."""
-    muvera_projection: int = 16
-    """Numbers of a bucket."""
     backend: Literal["onnx", "torch"] | None = None
     """onnx or torch; by default onnx where the model has been exported."""
     precision: Literal["fp32", "int8"] | None = None
@@ -57,11 +48,6 @@ class EvaluateConfig:
             length = getattr(self, name)
             if length is not None and length < 3:
                 raise ConfigError(f"{name} must be at least 3 tokens, found {length}")
-        self.muvera_config()
-
-    def muvera_config(self) -> MuveraConfig:
-        """The encodings that `muvera` turns on."""
-        return MuveraConfig(self.muvera_repetitions, self.muvera_bits, self.muvera_projection)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pubvec.encoder import BiEncoderScorer, Kind, Scorer
+from pubvec.encoder import BiEncoderScorer, ModelType, Scorer
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.models import LazyModel, ModelSource, name_model, name_models
@@ -27,9 +27,8 @@ from pubvec.machine import code_commit, describe_machine
 from pubvec.progress import track
 
 _RERANKING = ("rerank_depth", "pair_rerank_depth")
-_MUVERA = ("muvera", "muvera_repetitions", "muvera_bits", "muvera_projection")
-_LATE = ("query_length", "query_expansion", *_MUVERA)
-_UNUSED: Mapping[Kind, Sequence[str]] = {
+_LATE = ("query_length", "query_expansion")
+_UNUSED: Mapping[ModelType, Sequence[str]] = {
     "bi-encoder": (*_LATE, *_RERANKING),
     "late interaction": _RERANKING,
     "cross-encoder": _LATE,
@@ -168,7 +167,7 @@ def _hash(path: Path, texts: TaskTexts) -> str:
     return fingerprint(path)
 
 
-def check_possible(kinds: Mapping[str, Kind], jobs: Sequence[Job], *, has_first_stage: bool) -> None:
+def check_possible(kinds: Mapping[str, ModelType], jobs: Sequence[Job], *, has_first_stage: bool) -> None:
     """Check that each model can do each task, by its kind.
 
     Raises:
@@ -221,11 +220,11 @@ def _evaluate_or_keep(
     return result
 
 
-def _settings(kind: Kind, config: EvaluateConfig) -> dict[str, Any]:
+def _settings(kind: ModelType, config: EvaluateConfig) -> dict[str, Any]:
     """The settings that decide a result of this kind; what came later counts where it is used, so that results of older
     versions are kept.
     """
-    unused = {*_UNUSED[kind], *(() if config.muvera else _MUVERA)}
+    unused = {*_UNUSED[kind]}
     if config.query_expansion is None:
         unused.add("query_expansion")
     return {name: value for name, value in json_ready(config).items() if name not in unused}
@@ -261,7 +260,7 @@ def _evaluate(
         versions=package_versions(),
         commit=code_commit(),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        kind=scorer.kind,
+        kind=scorer.model_type,
         lengths=lengths,
         first_stage=first.name if first is not None else None,
     )

@@ -10,7 +10,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pubvec.encoder import BiEncoderScorer, Encoder, Kind, Scorer, kind_of, load_scorer, name_of, resolve
+from pubvec.encoder import (
+    BiEncoderScorer,
+    Encoder,
+    ModelType,
+    Scorer,
+    load_scorer,
+    model_type_of,
+    name_of,
+    resolve,
+)
 from pubvec.errors import ConfigError, InputError
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.systems import find_system
@@ -54,7 +63,7 @@ class LazyModel:
     used as it is.
 
     Args:
-        name: that its results are kept under; estimated late interaction has `-muvera` behind it.
+        name: that its results are kept under.
         source: what to load.
         config: the settings.
         trust_remote_code: run code that the model brings along.
@@ -64,18 +73,16 @@ class LazyModel:
         self, name: str, source: ModelSource, config: EvaluateConfig, *, trust_remote_code: bool = False
     ) -> None:
         self.name = name
-        self.kind: Kind
+        self.kind: ModelType
         self._load: Callable[[], Scorer]
         if isinstance(source, str | Path):
             folder = resolve(source, with_code=trust_remote_code)
-            self.kind, self.hash = kind_of(folder), hash_folder(folder)
-            if config.muvera and self.kind == "late interaction":
-                self.name = f"{name}-muvera"
+            self.kind, self.hash = model_type_of(folder), hash_folder(folder)
             options = self._options(config)
             self._load = lambda: load_scorer(source, trust_remote_code=trust_remote_code, **options)
         else:
             scorer = source if isinstance(source, Scorer) else BiEncoderScorer(source)
-            self.kind, self.hash = scorer.kind, _hash_outputs(scorer)
+            self.kind, self.hash = scorer.model_type, _hash_outputs(scorer)
             self._load = lambda: scorer
 
     @cached_property
@@ -93,7 +100,6 @@ class LazyModel:
             options.update(backend=config.backend, precision=config.precision)
         if self.kind == "late interaction":
             options.update(query_length=config.query_length, query_expansion=config.query_expansion)
-            options["muvera"] = config.muvera_config() if config.muvera else None
         return options
 
 
@@ -108,7 +114,7 @@ def name_model(model: ModelSource) -> str:
 
 def _hash_outputs(scorer: Scorer) -> str:
     if isinstance(scorer, BiEncoderScorer):
-        outputs = scorer.encoder.encode(_PROBES, normalize=True)
+        outputs = scorer.encoder.encode(_PROBES)
     else:
         short, _, long = _PROBES
         outputs = scorer.score([(short, long), (long, short)])

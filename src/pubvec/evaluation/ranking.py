@@ -141,7 +141,7 @@ def rank_collection(scorer: Scorer, collection: RetrievalSet, depth: int) -> Run
         checked = (check_finite(block, scorer) for block in blocks)
         return rank_blocks(checked, query_ids=query_ids, doc_ids=doc_ids, depth=depth)
     raise ConfigError(
-        f"{scorer.name} is a {scorer.kind}, which ranks what another model has found: give a first stage"
+        f"{scorer.name} is a {scorer.model_type}, which ranks what another model has found: give a first stage"
     )
 
 
@@ -182,7 +182,7 @@ def evaluate_retrieval(
     Raises:
         ConfigError: a cross-encoder has no first stage, or one that cannot rank.
     """
-    if first_stage is not None and scorer.kind == "cross-encoder":
+    if first_stage is not None and scorer.model_type == "cross-encoder":
         run = rerank(scorer, collection, rank_collection(first_stage, collection, min(depth, rerank_depth)))
     else:
         run = rank_collection(scorer, collection, depth)

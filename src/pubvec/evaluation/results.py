@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pubvec.encoder import Kind
+from pubvec.encoder import ModelType
 from pubvec.errors import InputError
 from pubvec.files import atomic_path, fingerprint, json_ready, write_json
 
@@ -85,7 +85,7 @@ class Result:
     commit: str | None
     """Of pubvec's own checkout, with `-dirty` where files differ from it; None outside of one."""
     command: str
-    kind: Kind = "bi-encoder"
+    kind: ModelType = "bi-encoder"
     score_definition: str = "cosine"
     """What the figures are computed from; one over something else has it in its name: `Pearson (logit)`."""
     lengths: Mapping[str, int | None] = field(default_factory=dict)

@@ -173,7 +173,7 @@ def count_work(encoder: TextEncoder, folder: Path, texts: Sequence[str]) -> dict
     """Count texts, the tokens that the model sees, and the operations of its matrix products; padding is not counted."""
     lengths = np.array([len(ids) for ids in encoder.tokenize(texts)])
     n_tokens = int(lengths.sum())
-    n_flop = ModelShape.read(folder).count_flop(n_tokens, float((lengths**2).sum()))
+    n_flop = ModelShape.read(folder).count_flops(n_tokens, float((lengths**2).sum()))
     return {"n_texts": len(texts), "n_tokens": n_tokens, "n_flop": n_flop}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pubvec.encoder import Kind
+from pubvec.encoder import ModelType
 
 _CARDS = "table on the NeuML biomedbert model cards, Hugging Face hub"
 _RERANKER_CARD = "table on the NeuML/biomedbert-base-reranker model card, Hugging Face hub, in a stored copy"
@@ -31,7 +31,7 @@ class System:
     """One model under evaluation that has a name of its own."""
 
     hub_name: str
-    kind: Kind
+    kind: ModelType
     architecture: str
     dimensions: int | None
     """Of one vector; of each token's vector in late interaction; None for a cross-encoder."""

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from pubvec.encoder import HUB_OWNER, Kind
+from pubvec.encoder import ModelType
 from pubvec.evaluation import LOWER_IS_BETTER, Figure, Result
 from pubvec.publishing.usage import usage_of
 
-_PIPELINE: Mapping[Kind, str] = {
+_PIPELINE: Mapping[ModelType, str] = {
     "bi-encoder": "sentence-similarity",
     "late interaction": "sentence-similarity",
     "cross-encoder": "text-ranking",
 }
-_WHAT: Mapping[Kind, str] = {
+_WHAT: Mapping[ModelType, str] = {
     "bi-encoder": "maps titles, questions, passages and abstracts of biomedical literature to vectors for semantic search, "
     "clustering and retrieval-augmented generation; the cosine of two vectors tells how much the texts have to do with "
     "each other.",
@@ -50,7 +50,7 @@ class Card:
     """All that a card says."""
 
     name: str
-    kind: Kind
+    kind: ModelType
     base_model: str
     n_parameters: int
     recipe: Sequence[Mapping[str, Any]]
@@ -68,7 +68,7 @@ class Card:
 
 def render(card: Card) -> str:
     """The card as Markdown with the hub's front matter."""
-    hub_name = f"{HUB_OWNER}/{card.name}"
+    hub_name = f"pubvec/{card.name}"
     parts = [
         _front_matter(card),
         f"# {card.name}\n",

@@ -9,12 +9,11 @@ from typing import Any
 
 from pubvec.conversion import write_half
 from pubvec.encoder import (
-    CALIBRATION_FILE,
     ONNX_FILES,
-    RANGES_FILE,
-    Kind,
-    check_model_folder,
-    kind_of,
+    Calibration,
+    EmbeddingRanges,
+    ModelType,
+    model_type_of,
     read_json,
 )
 from pubvec.errors import InputError
@@ -58,8 +57,7 @@ def release(
     """
     config = config or ReleaseConfig()
     source, results = Path(model), Path(results)
-    check_model_folder(source)
-    kind = kind_of(source)
+    kind = model_type_of(source)
     recipe = _read_recipe([*map(Path, stages), source])
     measured = _read_results(results, config.name, source)
     inputs = [source, *sorted((results / config.name).glob("*.json"))]
@@ -113,7 +111,7 @@ def _read_results(results: Path, name: str, source: Path) -> list[Result]:
     return found
 
 
-def _copy(source: Path, target: Path, kind: Kind) -> None:
+def _copy(source: Path, target: Path, kind: ModelType) -> None:
     """Copy settings and tokenizer, and of a bi-encoder the int8 graph and the calibration."""
     for path in _iter_settings(source):
         goal = target / path.relative_to(source)
@@ -123,8 +121,8 @@ def _copy(source: Path, target: Path, kind: Kind) -> None:
         return
     for name, verb in (
         (ONNX_FILES["int8"], "export"),
-        (f"onnx/{RANGES_FILE}", "export"),
-        (CALIBRATION_FILE, "calibrate"),
+        (EmbeddingRanges.FILE, "export"),
+        (Calibration.FILE, "calibrate"),
     ):
         if not (source / name).is_file():
             raise InputError(f"{source} has no {name}: `pubvec {verb} {source}` makes it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pubvec.encoder import Kind
+from pubvec.encoder import ModelType
 
 _TEXTS = """\
 texts = ["Metformin lowers blood glucose.", "A drug against type 2 diabetes.", "The fossils of Messel."]"""
@@ -69,7 +69,7 @@ model = MultiVectorEncoder("{hub_name}")
 queries, documents = model.encode_query(["treatment of diabetes"]), model.encode_document(texts)
 print(model.similarity(queries, documents))"""
 
-_BLOCKS: Mapping[Kind, Mapping[str, str]] = {
+_BLOCKS: Mapping[ModelType, Mapping[str, str]] = {
     "bi-encoder": {
         "pubvec": _PUBVEC,
         "sentence-transformers": _SENTENCE_TRANSFORMERS,
@@ -86,7 +86,7 @@ _REGISTER_BERT_HASH = (
 )
 
 
-def usage_of(kind: Kind, hub_name: str, name: str, *, is_bert_hash: bool = False) -> str:
+def usage_of(kind: ModelType, hub_name: str, name: str, *, is_bert_hash: bool = False) -> str:
     """A block of code for each library, as Markdown.
 
     Args:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pubvec.collection import DELETED, Collection, last_file
-from pubvec.encoder import Shard, cut, cut_articles
+from pubvec.encoder import Shard, shard_articles, shard_texts
 from pubvec.files import read_manifest
 from pubvec.records import Article, article_text
 from pubvec.retrieval.dense import KEY, BoolArray, IntArray, KeyArray
@@ -83,7 +83,7 @@ class ArticlesFolder:
             mask = np.zeros_like(mask)
             mask[rows] = wanted[start : start + len(rows)]
             start += len(rows)
-            yield from cut_articles(path, mask, n_most)
+            yield from shard_articles(path, mask, n_most)
 
     def _iter_keys(self) -> Iterator[KeyArray]:
         columns = ["pmid", "version", "title", "abstract", "corrections", *_DATES]
@@ -126,6 +126,6 @@ class StoredArticles:
     def iter_shards(self, is_wanted: BoolArray, n_most: int) -> Iterator[Shard]:
         """See `ArticleSource.iter_shards`."""
         articles = compress(self.iter_articles(), is_wanted) if is_wanted.any() else iter(())
-        yield from cut(
+        yield from shard_texts(
             ((article.pmid, article_text(article.title, article.abstract)) for article in articles), n_most
         )

@@ -150,7 +150,7 @@ def plan(n_articles: int, constants: Constants, shape: ModelShape) -> Plan:
 
 
 def _flop(n_articles: float, constants: Constants, shape: ModelShape) -> float:
-    return shape.count_flop(n_articles * constants.tokens, n_articles * constants.squared_tokens)
+    return shape.count_flops(n_articles * constants.tokens, n_articles * constants.squared_tokens)
 
 
 def _seconds(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from anyio import to_thread
 from pydantic import Field, PlainValidator
 
-from pubvec.encoder import Calibration, EmbeddingForm, FloatArray, Scorer, Side, TextEncoder
+from pubvec.encoder import Calibration, FloatArray, OutputFormat, Scorer, Side, TextEncoder
 from pubvec.errors import ConfigError, InputError
 from pubvec.server.api_errors import ApiError
 from pubvec.server.batching import DynamicBatcher
@@ -122,7 +122,7 @@ class Embedder:
                 f"{n_inputs:,} inputs: max_client_batch_size is {self.limits.max_client_batch_size:,}: send fewer at a time",
             )
 
-    async def embed(self, prepared: Prepared, form: EmbeddingForm) -> FloatArray:
+    async def embed(self, prepared: Prepared, form: OutputFormat) -> FloatArray:
         """Encode prepared inputs. *Shape:* (n, dimensions), float32
 
         Raises:
@@ -167,7 +167,7 @@ class Embedder:
         if self.reranker is None:
             calibration = self.encoder.calibration
             return scores if calibration is None else calibration.apply(scores)
-        if self.reranker.kind == "cross-encoder":
+        if self.reranker.model_type == "cross-encoder":
             return _LOGISTIC.apply(scores)
         return scores
 
@@ -183,7 +183,7 @@ class Embedder:
         """Return the cosine of `source` and each of `texts`. *Shape:* (n,)"""
         first = await self.prepare([source], prompt_name=names[0], truncate=truncate, side=side)
         rest = await self.prepare(texts, prompt_name=names[1], truncate=truncate, side=side)
-        vectors = await self.embed(Prepared(first.tokens + rest.tokens), EmbeddingForm())
+        vectors = await self.embed(Prepared(first.tokens + rest.tokens), OutputFormat())
         cosines: FloatArray = vectors[1:] @ vectors[0]
         return cosines
 

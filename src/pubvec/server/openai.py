@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from pubvec.encoder import EmbeddingForm
+from pubvec.encoder import OutputFormat
 from pubvec.server.api_errors import JSON, OPENAI_ERRORS, ApiError, dump_json
 from pubvec.server.embedding import Embedder, Inputs
 
@@ -76,7 +76,7 @@ def make_openai_router(embedder: Embedder) -> APIRouter:
         if request.model not in (None, name):
             raise ApiError(404, f"the model {request.model!r:.80} is not served here: {name!r} is")
         prepared = await embedder.prepare(request.input)
-        vectors = await embedder.embed(prepared, EmbeddingForm(dimensions=request.dimensions))
+        vectors = await embedder.embed(prepared, OutputFormat(truncate_dim=request.dimensions))
         rows: list[Any] = list(vectors)
         if request.encoding_format == "base64":
             rows = [base64.b64encode(row).decode() for row in vectors.astype("<f4", copy=False)]

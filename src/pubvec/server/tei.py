@@ -9,7 +9,7 @@ import numpy as np
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from pubvec.encoder import EmbeddingForm, Side, Token, choose_backend
+from pubvec.encoder import OutputFormat, Side, Token, choose_backend
 from pubvec.errors import InputError
 from pubvec.server.api_errors import API_ERRORS, JSON, ApiError, dump_json
 from pubvec.server.embedding import Embedder, Inputs
@@ -138,7 +138,7 @@ def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
     @router.post("/embed", response_model=list[list[float]])
     async def embed(request: EmbedRequest) -> Response:
         """Return the vector of each text."""
-        form = EmbeddingForm(request.normalize, request.dimensions)
+        form = OutputFormat(request.normalize, request.dimensions)
         vectors = await embedder.embed(await _prepare(request), form)
         return Response(dump_json(vectors), media_type=JSON)
 

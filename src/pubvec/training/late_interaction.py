@@ -26,7 +26,7 @@ from sentence_transformers.util import all_gather, stack_padded_token_embeddings
 from sentence_transformers.util.distributed import all_gather_padded
 from tokenizers import AddedToken
 
-from pubvec.encoder import count_positions, kind_of, resolve
+from pubvec.encoder import count_positions, model_type_of, resolve
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import Manifest, read_manifest
 from pubvec.training.batches import LengthBatchSampler
@@ -97,7 +97,7 @@ def late_interaction(path: str, *, config: ColbertConfig, **options: Any) -> Mul
         InputError: the folder holds a cross-encoder, or a model without a mask token.
         ConfigError: it is late interaction already, of another width.
     """
-    kind = kind_of(Path(path))
+    kind = model_type_of(Path(path))
     if kind == "cross-encoder":
         raise InputError(f"{path} is a cross-encoder: start from a bi-encoder, or from late interaction")
     model = MultiVectorEncoder(path, **options)

@@ -23,7 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from pubvec.encoder import BertHashConfig, BertHashModel
+from pubvec.encoder import BertHashModel
 from pubvec.errors import InputError
 from pubvec.files import Manifest, OutputFolder, read_manifest, write_json
 from pubvec.progress import report
@@ -240,7 +240,9 @@ def _encoder(config: PretrainConfig, n_tokens: int) -> Any:
     }
     if config.architecture == "bert":
         return BertModel(BertConfig(**sizes), add_pooling_layer=False)
-    return BertHashModel(BertHashConfig(projections=config.projections, **sizes), add_pooling_layer=False)
+    return BertHashModel(
+        BertHashModel.config_class(projections=config.projections, **sizes), add_pooling_layer=False
+    )
 
 
 def _save(model: MaskedLanguageModel, tokenizer: Any, config: PretrainConfig, out: OutputFolder) -> None:

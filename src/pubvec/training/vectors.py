@@ -12,11 +12,11 @@ from pubvec.encoder import (
     EncodeConfig,
     TorchEncoder,
     count_positions,
-    cut,
     encode_to_folder,
     load,
     read_vectors,
     resolve,
+    shard_texts,
 )
 from pubvec.engine import Engine, threads_of
 from pubvec.errors import InputError
@@ -82,7 +82,7 @@ def encode_teacher(
     if isinstance(encoder, TorchEncoder):
         halve_for_gpu(encoder.model)
     encode_to_folder(
-        cut(zip(map(text_id, texts), texts, strict=True), _TEXTS_PER_SHARD),
+        shard_texts(zip(map(text_id, texts), texts, strict=True), _TEXTS_PER_SHARD),
         encoder,
         vectors,
         inputs=[*pairs, folder],

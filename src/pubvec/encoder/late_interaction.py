@@ -14,9 +14,10 @@ import torch
 from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.util import maxsim, maxsim_pairwise
 
-from pubvec.encoder.forms import FloatArray
-from pubvec.encoder.kinds import Kind
-from pubvec.encoder.scorer import DOCUMENTS_PER_BLOCK, Similarity, TextPairs, score_in_blocks
+from pubvec.encoder.model_folder import ModelType
+from pubvec.encoder.output_format import FloatArray
+from pubvec.encoder.protocols import TextPairs
+from pubvec.encoder.scorer import DOCUMENTS_PER_BLOCK, Similarity, score_in_blocks
 from pubvec.encoder.torch_encoder import load_library_model
 from pubvec.errors import InputError
 
@@ -41,7 +42,7 @@ class LateInteractionScorer:
         batch_size: texts; texts of like length share a batch.
     """
 
-    kind: Kind = "late interaction"
+    model_type: ModelType = "late interaction"
 
     def __init__(
         self,

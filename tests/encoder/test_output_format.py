@@ -1,4 +1,4 @@
-"""Embeddings in other forms, beside sentence-transformers' own functions."""
+"""Embeddings in every output format, beside sentence-transformers' own functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import quantize_embeddings, truncate_embeddings
 
 from pubvec.encoder import load
-from pubvec.encoder.forms import EmbeddingRanges, scale_to_unit
+from pubvec.encoder.output_format import EmbeddingRanges, NumberType, scale_to_unit
 from pubvec.encoder.text_encoder import TextEncoder
 from pubvec.encoder.torch_encoder import TorchEncoder
 from pubvec.errors import ConfigError, InputError
@@ -25,8 +25,8 @@ def encoder(request: pytest.FixtureRequest, exported_model: Path) -> TextEncoder
 
 @pytest.mark.parametrize("normalize", [True, False])
 def test_dimensions(encoder: TextEncoder, normalize: bool) -> None:
-    expected = truncate_embeddings(encoder.encode(TEXTS, normalize=False), 12)
-    vectors = encoder.encode(TEXTS, dimensions=12, normalize=normalize)
+    expected = truncate_embeddings(encoder.encode(TEXTS, normalize_embeddings=False), 12)
+    vectors = encoder.encode(TEXTS, truncate_dim=12, normalize_embeddings=normalize)
     np.testing.assert_allclose(vectors, scale_to_unit(expected) if normalize else expected, atol=1e-6)
 
 
@@ -36,26 +36,47 @@ def test_float16(encoder: TextEncoder) -> None:
     np.testing.assert_allclose(vectors, encoder.encode(TEXTS), atol=5e-4)
 
 
-def test_binary(encoder: TextEncoder) -> None:
-    vectors = encoder.encode(TEXTS, precision="binary")
-    assert (vectors.dtype, vectors.shape) == (np.uint8, (10, 4))
-    expected = quantize_embeddings(encoder.encode(TEXTS), "ubinary")
+@pytest.mark.parametrize("precision", ["float32", "binary", "ubinary"])
+def test_precision_means_what_it_means_in_sentence_transformers(
+    encoder: TextEncoder, precision: NumberType
+) -> None:
+    vectors, expected = (
+        encoder.encode(TEXTS, precision=precision),
+        quantize_embeddings(encoder.encode(TEXTS), precision),
+    )
+    assert vectors.dtype == expected.dtype
     np.testing.assert_array_equal(vectors, expected)
-    assert encoder.encode(TEXTS, precision="binary", dimensions=16).shape == (10, 2)
+    assert encoder.encode(TEXTS, precision="binary", truncate_dim=16).shape == (10, 2)
 
 
 @pytest.mark.parametrize("dimensions", [None, 32])
-def test_int8(encoder: TextEncoder, exported_model: Path, dimensions: int | None) -> None:
-    vectors = encoder.encode(TEXTS, precision="int8", dimensions=dimensions)
-    assert vectors.dtype == np.int8
+@pytest.mark.parametrize("precision", ["int8", "uint8"])
+def test_rounded(
+    encoder: TextEncoder, exported_model: Path, dimensions: int | None, precision: NumberType
+) -> None:
+    vectors = encoder.encode(TEXTS, precision=precision, truncate_dim=dimensions)
     saved = json.loads((exported_model / "onnx/embedding_ranges.json").read_text())["32"]
     ranges = np.array([saved["minimum"], saved["maximum"]], dtype=np.float32)
     exact = encoder.encode(TEXTS)
-    expected = quantize_embeddings(np.clip(exact, *ranges), "int8", ranges=ranges)
+    expected = quantize_embeddings(np.clip(exact, *ranges), precision, ranges=ranges)
+    assert vectors.dtype == expected.dtype == np.dtype(precision)
     assert np.abs(vectors.astype(int) - expected).max() <= 1, "theirs truncates, ours rounds"
     minimum, maximum = ranges
-    restored = (vectors.astype(np.float32) + 128) / 255 * (maximum - minimum) + minimum
+    levels = vectors.astype(np.float32) + (128 if precision == "int8" else 0)
+    restored = levels / 255 * (maximum - minimum) + minimum
     assert (scale_to_unit(restored) * exact).sum(axis=1).min() > 0.995
+
+
+def test_batch_size_is_a_hint(encoder: TextEncoder) -> None:
+    np.testing.assert_array_equal(encoder.encode(TEXTS, batch_size=1), encoder.encode(TEXTS))
+    with pytest.raises(ConfigError, match="batch_size must be at least 1, not 0"):
+        encoder.encode(TEXTS, batch_size=0)
+
+
+@pytest.mark.parametrize("word", ["normalize", "dimensions", "show_progress"])
+def test_there_is_one_word_for_a_thing(encoder: TextEncoder, word: str) -> None:
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{word}'"):
+        encoder.encode(TEXTS, **{word: 8})  # type: ignore[arg-type]
 
 
 def test_ranges_of_every_width(tmp_path: Path) -> None:
@@ -67,7 +88,7 @@ def test_ranges_of_every_width(tmp_path: Path) -> None:
     for width, bounds in ranges.by_width.items():
         np.testing.assert_array_equal(read.by_width[width], bounds)
     cut = scale_to_unit(vectors[:, :64])
-    restored = (read.round(cut) + np.float32(128)) / 255
+    restored = read.round(cut) / np.float32(255)
     minimum, maximum = read.by_width[64]
     assert (scale_to_unit(restored * (maximum - minimum) + minimum) * cut).sum(axis=1).min() > 0.999
 
@@ -75,23 +96,24 @@ def test_ranges_of_every_width(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"precision": "int4"}, "float32, float16, int8, binary"),
-        ({"dimensions": 0}, "at least 1"),
-        ({"dimensions": 33}, "the model has 32"),
-        ({"precision": "int8", "normalize": False}, "leave normalize on"),
-        ({"precision": "int8", "dimensions": 20}, "have 32 dimensions, not 20"),
-        ({"precision": "binary", "dimensions": 12}, "no multiple of 8"),
+        ({"precision": "int4"}, "float32, float16, int8, uint8, binary, ubinary"),
+        ({"truncate_dim": 0}, "at least 1"),
+        ({"truncate_dim": 33}, "the model has 32"),
+        ({"precision": "uint8", "normalize_embeddings": False}, "leave normalization on"),
+        ({"precision": "int8", "truncate_dim": 20}, "have 32 dimensions, not 20"),
+        ({"precision": "binary", "truncate_dim": 12}, "no multiple of 8"),
     ],
 )
-def test_wrong_forms(encoder: TextEncoder, arguments: dict[str, object], message: str) -> None:
+def test_wrong_formats(encoder: TextEncoder, arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         encoder.encode(TEXTS, **arguments)  # type: ignore[arg-type]
 
 
-def test_no_texts_have_a_form_too(encoder: TextEncoder) -> None:
-    for precision, shape in (("float16", (0, 32)), ("int8", (0, 32)), ("binary", (0, 4))):
+def test_no_texts_have_a_format_too(encoder: TextEncoder) -> None:
+    widths = {"float16": 32, "int8": 32, "uint8": 32, "binary": 4, "ubinary": 4}
+    for precision, width in widths.items():
         nothing = encoder.encode([], precision=precision)  # type: ignore[arg-type]
-        assert nothing.shape == shape
+        assert nothing.shape == (0, width)
         assert nothing.dtype == encoder.encode(["x"], precision=precision).dtype  # type: ignore[arg-type]
 
 

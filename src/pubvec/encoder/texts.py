@@ -79,23 +79,23 @@ def iter_shards(
         InputError: see `iter_texts`.
     """
     if not source.is_dir():
-        return cut(iter_texts(source, text_column=text_column, id_column=id_column), texts_per_shard)
+        return shard_texts(iter_texts(source, text_column=text_column, id_column=id_column), texts_per_shard)
     collection = Collection(source)
     return (
         shard
         for path, mask in zip(collection.shards, collection.masks, strict=True)
-        for shard in cut_articles(path, mask, texts_per_shard)
+        for shard in shard_articles(path, mask, texts_per_shard)
     )
 
 
-def cut(texts: Iterable[IdAndText], n_most: int) -> Iterator[Listed]:
+def shard_texts(texts: Iterable[IdAndText], n_most: int) -> Iterator[Listed]:
     """Shards of `n_most` texts, the last one smaller."""
     stream = iter(texts)
     while part := list(islice(stream, n_most)):
         yield Listed([identifier for identifier, _ in part], [text for _, text in part])
 
 
-def cut_articles(path: Path, mask: npt.NDArray[np.bool_], n_most: int) -> Iterator[ArticleRows]:
+def shard_articles(path: Path, mask: npt.NDArray[np.bool_], n_most: int) -> Iterator[ArticleRows]:
     """Shards of at most `n_most` of the rows that `mask` marks in the Parquet file `path`. *Shape:* (n_rows,)"""
     pmids = pq.read_table(path, columns=["pmid"])["pmid"].to_numpy()
     rows = np.flatnonzero(mask)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
 
-from pubvec.encoder.base import count_positions
-from pubvec.encoder.forms import FloatArray
-from pubvec.encoder.kinds import Kind
-from pubvec.encoder.scorer import TextPairs, check_pairs
+from pubvec.encoder.model_folder import ModelType, count_positions
+from pubvec.encoder.output_format import FloatArray
+from pubvec.encoder.protocols import TextPairs
+from pubvec.encoder.scorer import check_pairs
 from pubvec.encoder.torch_encoder import load_library_model
 from pubvec.errors import InputError
 
@@ -31,7 +31,7 @@ class CrossEncoderScorer:
         InputError: the model has several outputs.
     """
 
-    kind: Kind = "cross-encoder"
+    model_type: ModelType = "cross-encoder"
     dim = None
 
     def __init__(
