@@ -127,8 +127,9 @@ def task_table(is_shown: Any) -> str:
     ]
     known = tuple(row for row in rows if any(cell is not None for cell in row.cells))
     columns = tuple(whole.columns[place] for place in places)
-    markdown = to_markdown(Table(columns, known, BASELINE))
-    return markdown.rpartition("\n\n")[0] + "\n"  # the legend stands once, above all tables
+    return to_markdown(
+        Table(columns, known, precisions=whole.precisions)
+    )  # the legend stands once, above all tables
 
 
 @cache

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from evaluation_world import WordEncoder
 
+from pubvec.conversion import export
 from pubvec.errors import InputError
 from pubvec.evaluation.comparing import Column, Table, compare, to_json, to_markdown, to_tsv
 from pubvec.evaluation.config import EvaluateConfig
@@ -133,3 +135,41 @@ def test_a_damaged_result(results: Path) -> None:
     (results / "own" / "pubmed-qa.json").write_text("[]")
     with pytest.raises(InputError, match=r"pubmed-qa\.json is no result"):
         compare(results)
+
+
+def test_int8_beside_fp32_is_said(tiny_model: Path, data: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "tiny")
+    export(model)
+    for name, precision in (("exact", "fp32"), ("small", "int8")):
+        config = EvaluateConfig(n_resamples=20, precision=precision)
+        evaluate({name: model}, ["pubmed-qa"], data, tmp_path / "results", config)
+    evaluate({"default": model}, ["pubmed-qa"], data, tmp_path / "results", EvaluateConfig(n_resamples=20))
+    table = compare(tmp_path / "results")
+    assert table.precisions == {"pubmed-qa": {"fp32": ["exact"], "int8": ["default", "small"]}}
+    note = "Weights are not all of one precision: in pubmed-qa fp32: exact; int8: default, small."
+    assert note in to_markdown(table)
+    assert note in to_markdown(compare(tmp_path / "results", baseline="exact"))
+
+    config = EvaluateConfig(n_resamples=20)
+    evaluate(
+        {"exact": tiny_model, "small": tiny_model}, ["cysticfibrosis"], data, tmp_path / "results", config
+    )
+    assert note in to_markdown(compare(tmp_path / "results")), "a task of one precision is not named"
+    for path in (tmp_path / "results").glob("*/pubmed-qa.json"):
+        path.unlink()
+    assert "precision" not in to_markdown(compare(tmp_path / "results")), "one precision needs no word"
+
+
+def test_results_of_earlier_versions_say_what_is_known(results: Path) -> None:
+    path = results / "own" / "pubmed-qa.json"
+    raw = json.loads(path.read_text())
+    del raw["precision"]
+    for encoder, precision, expected in (
+        ("OnnxEncoder", "fp32", "fp32"),
+        ("OnnxEncoder", None, "int8 where the model has it"),
+        ("TorchEncoder", None, "fp32"),
+        ("WordEncoder", None, "not noted"),
+    ):
+        raw["encoder"], raw["identity"]["config"]["precision"] = encoder, precision
+        path.write_text(json.dumps(raw))
+        assert read_result(path).describe_precision() == expected

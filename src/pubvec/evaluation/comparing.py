@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pubvec.errors import InputError
@@ -64,6 +64,8 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     baseline: str | None = None
+    precisions: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """Task → precision of the weights → the systems that were measured with it."""
 
 
 def compare(results: Path | str, *, with_published: bool = False, baseline: str | None = None) -> Table:
@@ -97,7 +99,7 @@ def compare(results: Path | str, *, with_published: bool = False, baseline: str 
     rows = [_measured_row(name, by_system[name], columns, against, tests) for name in sorted(by_system)]
     if with_published:
         rows += _published_rows(set(by_system), columns)
-    return Table(columns, tuple(rows), baseline)
+    return Table(columns, tuple(rows), baseline, _precisions(by_system))
 
 
 def read_results(results: Path | str) -> list[Result]:
@@ -123,7 +125,24 @@ def to_markdown(table: Table) -> str:
         *([row.system, *map(_percent, row.cells)] for row in table.rows),
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return text if table.baseline is None else f"{text}\n{LEGEND.format(table.baseline)}\n"
+    notes = [LEGEND.format(table.baseline)] if table.baseline is not None else []
+    if note := precision_note(table):
+        notes.append(note)
+    return "\n".join([text, *(f"{note}\n" for note in notes)]) if notes else text
+
+
+def precision_note(table: Table) -> str:
+    """Name the systems of each precision for the tasks in which they differ; "" where all have one."""
+    tasks_of: dict[str, list[str]] = {}
+    for task in dict.fromkeys(column.task for column in table.columns):
+        precisions = table.precisions.get(task, {})
+        if len(precisions) > 1:
+            shown = "; ".join(
+                f"{precision}: {', '.join(systems)}" for precision, systems in precisions.items()
+            )
+            tasks_of.setdefault(shown, []).append(task)
+    parts = (f"in {', '.join(tasks)} {shown}" for shown, tasks in tasks_of.items())
+    return f"Weights are not all of one precision: {'. '.join(parts)}." if tasks_of else ""
 
 
 def to_tsv(table: Table) -> str:
@@ -152,6 +171,14 @@ def error_removed(value: float, base: float, measure: str) -> float | None:
     """Share of the distance of `base` to the best value that `value` does not have; None where there is none to remove."""
     goal = 0.0 if measure in LOWER_IS_BETTER else 1.0
     return 1 - abs(goal - value) / abs(goal - base) if base != goal else None
+
+
+def _precisions(by_system: Mapping[str, Mapping[str, Result]]) -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = {}
+    for system in sorted(by_system):
+        for task, result in by_system[system].items():
+            found.setdefault(task, {}).setdefault(result.describe_precision(), []).append(system)
+    return {task: dict(sorted(precisions.items())) for task, precisions in found.items()}
 
 
 def _columns(results: list[Result]) -> tuple[Column, ...]:

@@ -263,6 +263,7 @@ def _evaluate(
         kind=scorer.model_type,
         lengths=lengths,
         first_stage=first.name if first is not None else None,
+        precision=model.precision,
     )
 
 

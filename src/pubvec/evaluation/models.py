@@ -15,6 +15,7 @@ from pubvec.encoder import (
     Encoder,
     ModelType,
     Scorer,
+    choose_backend,
     load_scorer,
     model_type_of,
     name_of,
@@ -74,12 +75,15 @@ class LazyModel:
     ) -> None:
         self.name = name
         self.kind: ModelType
+        self._folder: Path | None = None
+        self._config = config
         self._load: Callable[[], Scorer]
         if isinstance(source, str | Path):
             folder = resolve(source, with_code=trust_remote_code)
             self.kind, self.hash = model_type_of(folder), hash_folder(folder)
             options = self._options(config)
             self._load = lambda: load_scorer(source, trust_remote_code=trust_remote_code, **options)
+            self._folder = folder
         else:
             scorer = source if isinstance(source, Scorer) else BiEncoderScorer(source)
             self.kind, self.hash = scorer.model_type, _hash_outputs(scorer)
@@ -89,6 +93,15 @@ class LazyModel:
     def scorer(self) -> Scorer:
         """The model, loaded at the first use."""
         return self._load()
+
+    @property
+    def precision(self) -> str | None:
+        """The precision of the weights, `fp32` or `int8`; None for a model that was given loaded."""
+        if self._folder is None:
+            return None
+        if self.kind != "bi-encoder":
+            return "fp32"
+        return choose_backend(self._folder, self._config.backend, self._config.precision)[1]
 
     def unload(self) -> None:
         """Forget the scorer, which is loaded again where it is needed."""

@@ -15,6 +15,8 @@ from pubvec.encoder import ModelType
 from pubvec.errors import InputError
 from pubvec.files import atomic_path, fingerprint, json_ready, write_json
 
+_FP32_ENCODERS = ("TorchEncoder", "LateInteractionScorer", "CrossEncoderScorer")
+"""Classes that run through torch, which has no int8."""
 SCORE_DECIMALS = 7
 """Decimals to which scores of pairs are kept: the precision of a float32 score."""
 
@@ -92,6 +94,18 @@ class Result:
     """Tokens that count, by what is cut; empty in results from before there were several."""
     first_stage: str | None = None
     """The system whose best documents a cross-encoder ranked anew; None where it ranked nothing."""
+    precision: str | None = None
+    """`fp32` or `int8`, of the weights that encoded; None for a model that was given loaded, and in results of earlier
+    versions."""
+
+    def describe_precision(self) -> str:
+        """Return the precision that the result is known to have, also where an earlier version did not note it."""
+        chosen = self.precision or self.identity.config.get("precision")
+        if chosen:
+            return str(chosen)
+        if self.encoder == "OnnxEncoder":
+            return "int8 where the model has it"  # the default, whose outcome earlier versions did not note
+        return "fp32" if self.encoder in _FP32_ENCODERS else "not noted"
 
     def write(self, results: Path) -> Path:
         """Write the result below `results` and return its JSON file.

@@ -1,4 +1,8 @@
-"""Settings of the training stages. The defaults are the released recipe; "off" is None."""
+"""Settings of the training stages; "off" is None.
+
+The defaults are those of the first contrastive step of `recipes/small.sh`. No released model was trained by the defaults
+alone: the later steps of the recipes set their own mix, learning rates, batch sizes and weights.
+"""
 
 from __future__ import annotations
 
