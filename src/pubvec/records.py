@@ -7,6 +7,7 @@ by position: a shard is written from tuples without a dictionary in between.
 from __future__ import annotations
 
 import datetime
+import re
 from typing import NamedTuple
 
 
@@ -36,6 +37,8 @@ class Journal(NamedTuple):
     medline_ta: str | None
     nlm_id: str | None
     issn: str | None
+    issn_type: str | None
+    """The medium that `issn` belongs to: `Print` or `Electronic`."""
     issn_linking: str | None
     country: str | None
     volume: str | None
@@ -222,10 +225,11 @@ class Hit(NamedTuple):
     """One search answer."""
 
     article: Article
-    score: float
-    """What hits are sorted by: a cosine, BM25, a reciprocal rank sum or a reranker's logit."""
-    cosine: float
-    """Of query and article."""
+    score: float | None
+    """What hits are sorted by: a cosine, BM25, a reciprocal rank sum or a reranker's logit. It is None where a query had
+    conditions alone, so that nothing ranked."""
+    cosine: float | None
+    """The cosine of the vectors of query and article; None where nothing ranked."""
     probability: float | None
     """That the article is relevant, by its cosine, were ten of the index; None where the model has no calibration."""
     badges: tuple[Badge, ...]
@@ -238,8 +242,8 @@ class Hit(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The article's title; "" where PubMed has none."""
-        return self.article.title
+        """The article's title, see `title_of`."""
+        return title_of(self.article)
 
     @property
     def journal(self) -> str | None:
@@ -267,6 +271,17 @@ class Hit(NamedTuple):
         return (
             f"https://pmc.ncbi.nlm.nih.gov/articles/{self.article.pmc_id}/" if self.article.pmc_id else None
         )
+
+
+_NO_TITLE = re.compile(r"\[?\s*not available\.?\s*\]?\.?", re.IGNORECASE)
+"""What PubMed puts where nobody has translated a title."""
+
+
+def title_of(article: Article) -> str:
+    """Return the title to show: where PubMed has no translation, the one in the article's own language; else ""."""
+    if article.vernacular_title and (not article.title or _NO_TITLE.fullmatch(article.title.strip())):
+        return article.vernacular_title
+    return article.title
 
 
 def article_text(title: str, abstract: str | None) -> str:

@@ -154,6 +154,7 @@ def test_every_field_of_a_full_record() -> None:
             medline_ta="J Made-up Res",
             nlm_id="7654321",
             issn="1234-567X",
+            issn_type="Electronic",
             issn_linking="1234-5678",
             country="England",
             volume="12",

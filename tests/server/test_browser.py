@@ -170,7 +170,7 @@ def test_a_selection_is_exported(open_page: OpenPage, has_script: bool) -> None:
         boxes.nth(number).check()
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
-    rows = list(csv.DictReader(download.value.path().read_text().splitlines()))
+    rows = list(csv.DictReader(download.value.path().read_text("utf-8-sig").splitlines()))
     chosen = {boxes.nth(number).get_attribute("value") for number in (1, 4)}
     assert {row["pmid"] for row in rows} == chosen
     assert download.value.suggested_filename == "pubvec.csv"

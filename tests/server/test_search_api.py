@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from web_world import CONCERN_PMID, RETRACTED_PMID, chatting, make_app, make_web_index
 
 from pubvec.conversion.exporting import export
-from pubvec.retrieval.citations import write_hits
+from pubvec.retrieval.citations import FORMATS, write_hits
 from pubvec.retrieval.constraints import Filters
 from pubvec.retrieval.searcher import Searcher
 from pubvec.server.ask_stream import FAILED
@@ -213,7 +213,7 @@ def test_what_cannot_be_answered_is_refused(client: TestClient, path: str, statu
 
 @pytest.mark.parametrize(
     ("suffix", "form"),
-    [("ris", "ris"), ("bib", "bibtex"), ("csv", "csv"), ("jsonl", "jsonl"), ("txt", "pmids")],
+    [(form.suffix, name) for name, form in FORMATS.items()],
 )
 def test_exports_are_the_files_of_the_library(
     client: TestClient, searcher: Searcher, suffix: str, form: str
@@ -235,10 +235,12 @@ def test_an_export_of_a_selection_has_nothing_else(client: TestClient) -> None:
     response = client.get(
         "/export.csv", params={"q": QUERY, "select": sorted(chosen), "n": 1, "mesh": "", "pmid": 1001}
     )
-    assert {int(row["pmid"]) for row in csv.DictReader(io.StringIO(response.text))} == chosen
+    assert {
+        int(row["pmid"]) for row in csv.DictReader(io.StringIO(response.text.removeprefix("\ufeff")))
+    } == chosen
 
 
-@pytest.mark.parametrize("form", ["ris", "bibtex", "csv", "jsonl", "pmids"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_blocks_of_an_export_make_one_file(searcher: Searcher, form: str) -> None:
     hits = searcher.search(QUERY, 150) * 3
     file = io.StringIO(newline="")
@@ -246,9 +248,7 @@ def test_blocks_of_an_export_make_one_file(searcher: Searcher, form: str) -> Non
     blocks = list(write_blocks(hits, form))
     assert len(blocks) > 1
     assert "".join(blocks) == file.getvalue()
-    assert next(write_blocks([], form)) == (
-        "" if form != "csv" else file.getvalue().split("\r\n")[0] + "\r\n"
-    )
+    assert "".join(write_blocks([], form)) == FORMATS[form].opening + FORMATS[form].closing
 
 
 def test_a_map_of_the_hits(client: TestClient, searcher: Searcher) -> None:

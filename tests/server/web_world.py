@@ -71,7 +71,7 @@ def make_web_article(pmid: int, **fields: Any) -> Article:
         "title": f"{title}.",
         "abstract": abstract if draw.random() < 0.9 else None,
         "year": draw.randint(1988, 2025),
-        "journal": Journal(title_of_journal, abbreviation, *[None] * 8),
+        "journal": Journal(title_of_journal, abbreviation, *[None] * (len(Journal._fields) - 2)),
         "authors": [
             Author(name, "Ada B", "AB", None, None, None, [])
             for name in draw.sample(SURNAMES, draw.randint(1, 5))

@@ -61,7 +61,11 @@ def search(
     model: Model = None,
     form: Annotated[
         str,
-        typer.Option("--format", "-f", help="Format of the output: text, ris, bibtex, csv, jsonl or pmids."),
+        typer.Option(
+            "--format",
+            "-f",
+            help="Format of the output: text, ris, bibtex, nbib, csl-json, csv, jsonl or pmids.",
+        ),
     ] = TEXT,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit and line.")] = False,
@@ -108,7 +112,9 @@ def alert(
     form: Annotated[
         str,
         typer.Option(
-            "--format", "-f", help="Format of the output: text, rss, ris, bibtex, csv, jsonl or pmids."
+            "--format",
+            "-f",
+            help="Format of the output: text, rss, ris, bibtex, nbib, csl-json, csv, jsonl or pmids.",
         ),
     ] = TEXT,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
@@ -180,7 +186,7 @@ def describe_hit(rank: int, hit: Hit) -> str:
     article = hit.article
     types = [term.name for term in article.publication_types if term.name != "Journal Article"]
     source = ", ".join(str(part) for part in (hit.journal, article.year, *types) if part)
-    nearness = f"{hit.cosine:.3f}" if hit.cosine else ""
+    nearness = "" if hit.cosine is None else f"{hit.cosine:.3f}"
     nearness += "" if hit.probability is None else f"  p {hit.probability:.2f}"
     badges = "  ".join(
         f"[{badge.kind.upper()}{f': PMID {badge.pmid}' if badge.pmid else ''}]" for badge in hit.badges

@@ -99,6 +99,7 @@ def read_journal(journal: dict[str, Element], info: dict[str, Element], pages: E
         medline_ta=text_or_none(info.get("MedlineTA")),
         nlm_id=text_or_none(info.get("NlmUniqueID")),
         issn=text_or_none(journal.get("ISSN")),
+        issn_type=None if "ISSN" not in journal else journal["ISSN"].get("IssnType"),
         issn_linking=text_or_none(info.get("ISSNLinking")),
         country=text_or_none(info.get("Country")),
         volume=text_or_none(issue.get("Volume")),

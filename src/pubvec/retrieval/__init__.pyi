@@ -5,6 +5,7 @@ from .build import VersionPlan as VersionPlan
 from .build import write_version as write_version
 from .chat import ChatConfig as ChatConfig
 from .citations import FORMATS as FORMATS
+from .citations import iter_written as iter_written
 from .citations import write_hits as write_hits
 from .config import IndexConfig as IndexConfig
 from .constraints import And as And

@@ -21,15 +21,15 @@ class ChatConfig:
     """Which model answers, and how."""
 
     base_url: str | None = None
-    """Of the endpoint: `http://localhost:11434/v1`. None: what $OPENAI_BASE_URL says; without that there is no endpoint."""
+    """Address of the endpoint: `http://localhost:11434/v1`. None takes $OPENAI_BASE_URL; without it there is no endpoint."""
     chat_model: str = "default"
-    """As the endpoint names it; llama.cpp takes any name."""
+    """Name of the model at the endpoint; llama.cpp takes any name."""
     api_key_env: str = "OPENAI_API_KEY"
     """Variable of the environment that holds the key, if the endpoint wants one."""
     timeout_s: float = 120.0
-    """Of each wait for the endpoint."""
+    """Longest wait for the endpoint to send something, in seconds."""
     max_tokens: int = 800
-    """Of an answer."""
+    """Most tokens of an answer."""
     temperature: float = 0.0
 
     def __post_init__(self) -> None:

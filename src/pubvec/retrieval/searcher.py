@@ -396,24 +396,23 @@ class Searcher:
             return hits
         scores = self.reranker.score([(text, article_text(hit.title, hit.article.abstract)) for hit in best])
         scored = [hit._replace(score=float(score)) for hit, score in zip(best, scores, strict=True)]
-        return sorted(scored, key=lambda hit: (-hit.score, hit.pmid)) + rest
+        return sorted(scored, key=lambda hit: (-(hit.score or 0.0), hit.pmid)) + rest
 
     def _hits(self, ranked: Ranked, vector: FloatArray | None) -> list[Hit]:
-        """Read the articles of `ranked`; without a vector their cosines are 0 and their probabilities None."""
+        """Read the articles of `ranked`. Without a vector nothing ranked them: they have no score, cosine or probability."""
         rows = np.array(ranked.rows, dtype=np.int64)
-        cosines = np.zeros(len(rows), np.float32) if vector is None else self.dense.cosines(vector, rows)
-        probabilities: list[float | None] = [None] * len(rows)
-        if self._calibration is not None and vector is not None:
-            prior = min(0.5, _N_RELEVANT / max(1, len(self)))
-            probabilities = self._calibration.apply(cosines, prior=prior).tolist()
+        nothing: list[float | None] = [None] * len(rows)
+        scores, cosines, probabilities = nothing, nothing, nothing
+        if vector is not None:
+            exact = self.dense.cosines(vector, rows)
+            scores, cosines = list(ranked.scores), exact.tolist()
+            if self._calibration is not None:
+                prior = min(0.5, _N_RELEVANT / max(1, len(self)))
+                probabilities = self._calibration.apply(exact, prior=prior).tolist()
         entries = self.lexical.entries(rows)
         return [
-            Hit(
-                entry.article, score, float(cosine), probability, badges_of(entry.article, entry.retracted_by)
-            )
-            for entry, score, cosine, probability in zip(
-                entries, ranked.scores, cosines, probabilities, strict=True
-            )
+            Hit(entry.article, score, cosine, probability, badges_of(entry.article, entry.retracted_by))
+            for entry, score, cosine, probability in zip(entries, scores, cosines, probabilities, strict=True)
         ]
 
     def _rows_of(self, pmids: Sequence[int]) -> list[int]:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from pubvec.errors import PubvecError
 from pubvec.records import Hit
-from pubvec.retrieval import Filters, Ranking, Searcher, write_hits
+from pubvec.retrieval import Filters, Ranking, Searcher, badges_of, write_hits
 from pubvec.server.api_errors import ErrorResponder
 from pubvec.server.app import add_request_middleware, run
 from pubvec.server.config import LimitsConfig, ServerConfig
@@ -114,15 +114,19 @@ def make_mcp_server(searcher: Searcher) -> MCPServer:
     @server.tool()
     def cite(
         pmids: Annotated[list[Pmid], Field(min_length=1, max_length=MAX_N)],
-        style: Literal["ris", "bibtex", "csv"] = "ris",
+        style: Literal["ris", "bibtex", "nbib", "csl-json", "csv"] = "ris",
     ) -> Citations:
-        """Write references to articles in RIS, BibTeX or CSV."""
+        """Write references to articles in RIS, BibTeX, PubMed's .nbib, CSL-JSON or CSV."""
         try:
             entries = searcher.articles(pmids)
         except PubvecError as error:
             raise ToolError(str(error)) from error
+        hits = [
+            Hit(entry.article, None, None, None, badges_of(entry.article, entry.retracted_by))
+            for entry in entries
+        ]
         file = io.StringIO(newline="")
-        write_hits([Hit(entry.article, 0.0, 0.0, None, ()) for entry in entries], file, style)
+        write_hits(hits, file, style)
         return Citations(style=style, text=file.getvalue())
 
     return server

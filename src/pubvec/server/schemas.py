@@ -44,9 +44,9 @@ class HitSchema(BaseModel):
     publication_types: list[str]
     languages: list[str]
     mesh_headings: list[str]
-    score: float
+    score: float | None
     """Score that orders the hits. It is comparable within one response only."""
-    cosine: float
+    cosine: float | None
     probability: float | None
     """Calibrated probability of relevance. It is null if the model has no calibration."""
     badges: list[BadgeSchema]

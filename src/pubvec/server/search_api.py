@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query
@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from pubvec.errors import InputError
 from pubvec.records import Hit
-from pubvec.retrieval import FORMATS, ChatConfig, Entry, Searcher, write_hits
+from pubvec.retrieval import FORMATS, ChatConfig, Entry, Searcher, iter_written
 from pubvec.server.api_errors import API_ERRORS
 from pubvec.server.ask_stream import stream_answer
 from pubvec.server.field_map import map_field
@@ -28,15 +28,9 @@ from pubvec.server.schemas import (
 
 Asked = Annotated[Parameters, Query()]
 Pmid = Annotated[int, Path(ge=1, le=MAX_PMID)]
-Suffix = Literal["ris", "bib", "csv", "jsonl", "txt"]
-_FORMS = {"ris": "ris", "bib": "bibtex", "csv": "csv", "jsonl": "jsonl", "txt": "pmids"}
-_MEDIA = {
-    "ris": "application/x-research-info-systems",
-    "bib": "application/x-bibtex",
-    "csv": "text/csv",
-    "jsonl": "application/x-ndjson",
-    "txt": "text/plain",
-}
+Suffix = Literal["ris", "bib", "nbib", "json", "csv", "jsonl", "txt"]
+"""The suffixes of `FORMATS`."""
+_FORMAT_OF = {form.suffix: name for name, form in FORMATS.items()}
 _BLOCK = 200
 
 
@@ -76,8 +70,8 @@ def make_search_router(searcher: Searcher, chat: ChatConfig | None = None) -> AP
         """Return the best hits, or selected ones, as a file for a reference manager or a spreadsheet."""
         hits = find_hits(searcher, parameters.wanted)
         return StreamingResponse(
-            write_blocks(hits, _FORMS[suffix]),
-            media_type=_MEDIA[suffix],
+            write_blocks(hits, _FORMAT_OF[suffix]),
+            media_type=FORMATS[_FORMAT_OF[suffix]].media_type,
             headers={"Content-Disposition": f'attachment; filename="pubvec.{suffix}"'},
         )
 
@@ -97,11 +91,9 @@ def make_search_router(searcher: Searcher, chat: ChatConfig | None = None) -> AP
 
 def write_blocks(hits: Sequence[Hit], form: str) -> Iterator[str]:
     """Yield the content of a file of `hits` in blocks."""
-    file = io.StringIO(newline="")
-    write_hits(hits[:_BLOCK], file, form)
-    yield file.getvalue()
-    for start in range(_BLOCK, len(hits), _BLOCK):
-        yield "".join(map(FORMATS[form], hits[start : start + _BLOCK]))
+    pieces = iter_written(hits, form)
+    while block := "".join(islice(pieces, _BLOCK)):
+        yield block
 
 
 def _entry_of(searcher: Searcher, pmid: int) -> Entry:
