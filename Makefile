@@ -13,7 +13,7 @@ EVAL ?= $(wildcard ../shared/eval)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check fix bench audit docs clean
+.PHONY: run test check fix bench audit docs docs-site clean
 
 run: $(VENV)/.installed
 	$(BIN)/pubvec models --fetch minilm --fetch mpnet
@@ -34,6 +34,10 @@ fix: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py
+
+# The documentation site in site/; a broken link or an unknown name fails. The variable silences an advertisement.
+docs-site: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.installed-dev $(VENV)-bench/.installed
 	$(BIN)/python -m benchmarks.commands parse $(firstword $(PUBMED)) -o results/bench-parse.json
@@ -57,7 +61,7 @@ $(VENV)-bench/.installed:
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-bench build dist work
+	rm -rf $(VENV) $(VENV)-bench build dist work site .cache
 
 $(VENV)/.torch:
 	$(PYTHON) -m venv $(VENV)
@@ -70,5 +74,5 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e ".[train,search,serve,txtai,scale]" --group dev --group bench
+	$(PIP) -e ".[train,search,serve,txtai,scale]" --group dev --group site --group bench
 	touch $@
