@@ -1,7 +1,8 @@
-"""The README's first sentence and table: the released models beside their rivals, from `results/SYSTEM/TASK.json`."""
+"""The tables of the released models beside their rivals, from `results/SYSTEM/TASK.json`: short ones for the README."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,15 @@ COLUMNS = (
     ("PubMed QA RR", Column("pubmed-qa-retrieval", "RR")),
 )
 """Heading and measure; the last ones are of retrieval."""
+SHORT_COLUMNS = (
+    ("PubMed QA, Pearson", Column("pubmed-qa", "Pearson")),
+    ("PubMed QA, RR", Column("pubmed-qa-retrieval", "RR")),
+    ("cystic fibrosis, nDCG@10", Column("cysticfibrosis", "nDCG@10")),
+    ("MedQuAD, nDCG@10", Column("medquad", "nDCG@10")),
+)
+"""The columns of the README."""
+N_CITATIONS = 137_394
+"""The largest number of real citations that the search was measured on; larger indexes are copies of them."""
 N_PAIR_MEASURES = 4
 LEAST_P = 0.005
 
@@ -53,18 +63,49 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2f}"
 
 
-def sentence(results: Path) -> str:
-    """What pubvec-small is, in its figures."""
-    cells, column = cells_by_system(results), COLUMNS[0][1]
-    ours, start, published = (
-        cells[name][column] or Cell(None) for name in (MODEL, START, "biomedbert-small-embeddings")
+def short_table(results: Path) -> str:
+    """Return the README's table: three systems that were measured alike, and four measures."""
+    cells = cells_by_system(results)
+    lines = [
+        "| in percent | " + " | ".join(name for name, _ in SHORT_COLUMNS) + " |",
+        "|---|" + "--:|" * len(SHORT_COLUMNS),
+    ]
+    for system in (MODEL, *RIVALS):
+        values = [cells[system].get(column) or Cell(None) for _, column in SHORT_COLUMNS]
+        shown = " | ".join(percent(cell.value) for cell in values)
+        lines.append(f"| {f'**{system}**' if system in OURS else system} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def speed(results: Path) -> str:
+    """Return the README's rows on speed, each a benchmark with the figure of what it was compared with."""
+    record = read_record(results / "bench-encoder.json")
+    ours, theirs = (
+        float(median(record.contenders[name].rates["abstracts"]["all"]))
+        for name in ("pubvec int8", "sentence-transformers")
     )
-    return (
-        f"**pubvec-small maps biomedical sentences and paragraphs to 384 numbers: 22.7M parameters, Pearson "
-        f"{percent(ours.value)} on PubMed QA ({START} {percent(start.value)}, biomedbert-small-embeddings as "
-        f"published {percent(published.published)}), {_abstracts_per_s(results):,.0f} abstracts a second on two CPU cores "
-        "without torch.**\n"
+    searches = json.loads((results / "bench-search.json").read_text())["points"]
+    whole = next(point for point in searches if point["n_articles"] == N_CITATIONS)
+    parsing = json.loads((results / "bench-parse.json").read_text())
+    records = {
+        name: parsing["counts"]["records"] / median(sample["seconds"] for sample in timing["samples"])
+        for name, timing in parsing["timings"].items()
+    }
+    rows = (
+        ("whole abstracts encoded a second", f"{ours:.0f}", f"{theirs:.0f}, sentence-transformers"),
+        (
+            "records of PubMed's XML parsed a second",
+            f"{records['pubvec']:,.0f}",
+            f"{records['pubmed-parser']:,.0f}, pubmed-parser",
+        ),
+        (
+            f"hybrid search among {N_CITATIONS:,} articles",
+            f"{whole['hybrid']['p50_ms']:.0f} ms",
+            "–",
+        ),
     )
+    lines = [f"| on two cores, medians | {MODEL} | beside it |", "|---|--:|--:|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
 def table(results: Path) -> str:
@@ -113,9 +154,3 @@ def _iter_tests(results: Path) -> Iterator[str]:
                 f"- {heading}, {MODEL} − {theirs.system}: {100 * difference:+.2f}, "
                 f"paired permutation test {shown}"
             )
-
-
-def _abstracts_per_s(results: Path) -> float:
-    """Median over rounds of the int8 encoder, from the encoder bench: the shape of the model decides it."""
-    record = read_record(results / "bench-encoder.json")
-    return float(median(record.contenders["pubvec int8"].rates["abstracts"]["all"]))

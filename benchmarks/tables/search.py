@@ -23,29 +23,6 @@ def blocks(results: Path) -> dict[str, str]:
     }
 
 
-def summary(results: Path) -> str:
-    """The README's table: what a search costs by number of articles, and the recall under filters of all selectivities."""
-    from benchmarks.search import read_point
-
-    record = json.loads((results / "bench-search.json").read_text())
-    lines = [
-        "| articles | dense | lexical | hybrid | memory | lowest recall@10 of any class of filters |",
-        "|--:|--:|--:|--:|--:|--:|",
-    ]
-    for raw in record["points"]:
-        point = read_point(raw)
-        times = (point.dense.p50_ms, point.lexical.p50_ms, point.hybrid.p50_ms)
-        recall = min(each.recall_at_10 for each in point.filters)
-        shown = " | ".join(f"{ms:.1f} ms" for ms in times)
-        lines.append(
-            f"| {point.n_articles:,} | {shown} | {point.resident_bytes / 1e6:,.0f} MB | {recall:.4f} |"
-        )
-    return (
-        "\n".join(lines) + f"\n\nMedians after the query is encoded, {_machine(record)}. Filters leave "
-        "from all articles to one in ten thousand.\n"
-    )
-
-
 def txtai(results: Path) -> str:
     """The table of the page on txtai."""
     record = json.loads((results / "txtai.json").read_text())

@@ -13,19 +13,6 @@ def blocks(results: Path) -> dict[str, str]:
     return {"limits": _limits(), "load": _load(json.loads((results / "serve.json").read_text()))}
 
 
-def summary(results: Path) -> str:
-    """The README's sentence."""
-    record = json.loads((results / "serve.json").read_text())
-    found, machine = record["measured"], record["machine"]
-    ours, plain, encoder = found["64 clients"], found["plain, 64 clients"], found["encoder"]
-    return (
-        f"64 clients at a time get {ours['per_s']:,.0f} short queries a second encoded on {machine['n_cores']} cores "
-        f"({machine['processor']}), client included: {ours['per_s'] / plain['per_s']:.1f} times what FastAPI with "
-        f"sentence-transformers gives, and {ours['per_s'] / encoder['by_64_per_s']:.0%} of what "
-        "the bare encoder does 64 a call.\n"
-    )
-
-
 def _limits() -> str:
     from pubvec.cli.options import field_docs
     from pubvec.server.config import LimitsConfig
