@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from model_form import check_form
 from pubvec.cli import run
 from pubvec.encoder import load, registry, resolve
 from pubvec.errors import InputError
@@ -83,3 +84,7 @@ def test_models_lists_what_is_here(exported_model: Path, places: dict[str, Path]
     lines = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines())
     assert lines["pubvec-small"].startswith(f"{folder}\t")
     assert lines.keys() == {"pubvec-small", "minilm", "mpnet"}
+
+
+def test_the_released_folder_has_the_form_that_all_libraries_read() -> None:
+    check_form(Path(__file__).parents[2] / "models" / "pubvec-small")

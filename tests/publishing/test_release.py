@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 
+from model_form import check_form
 from pubvec.conversion import export
 from pubvec.encoder import load
 from pubvec.encoder.calibration import Calibration
@@ -103,6 +104,11 @@ def test_the_folder_is_small_and_whole(released: Path, world: Path) -> None:
     }
 
 
+def test_every_model_folder_has_the_form_that_all_libraries_read(released: Path, world: Path) -> None:
+    check_form(world / NAME)
+    check_form(released)
+
+
 def test_half_weights_give_the_same_vectors_and_compute_in_float32(released: Path, world: Path) -> None:
     ours, theirs = (SentenceTransformer(str(folder), device="cpu") for folder in (released, world / NAME))
     assert {parameter.dtype for parameter in ours.parameters()} == {next(theirs.parameters()).dtype}
@@ -135,6 +141,7 @@ def test_an_average_keeps_the_widths_of_what_was_trained(
         tmp_path / "results",
         EvaluateConfig(n_resamples=5),
     )
+    check_form(mean)
     output = tmp_path / "released"
     stages = [world / "pairs", world / NAME]
     release(mean, output, ReleaseConfig(name=NAME), results=tmp_path / "results", stages=stages)
@@ -266,6 +273,7 @@ def test_a_cross_encoder_has_the_card_of_its_kind(world: Path, tiny_model: Path,
         base=str(tiny_model),
         config=RerankerConfig(n_negatives=1, n_random_negatives=0, max_seq_length=32, batch_size=8),
     )
+    check_form(tmp_path / "tiny-reranker")
     data, results = world / "pairs", tmp_path / "results"
     config = EvaluateConfig(n_resamples=20)
     evaluate([tmp_path / "tiny-reranker"], ["held-out-title-abstract"], data, results, config)

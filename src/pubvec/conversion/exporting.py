@@ -16,6 +16,7 @@ from pubvec.encoder import (
     EmbeddingRanges,
     ModelSettings,
     iter_texts,
+    make_compatible,
     model_type_of,
     name_of,
     resolve,
@@ -35,7 +36,8 @@ def export(
 ) -> ExportReport:
     """Write `onnx/model.onnx` and `onnx/model_quantized.onnx` into the model's folder.
 
-    Beside them goes `onnx/embedding_ranges.json`, by which `encode(precision="int8")` rounds embeddings.
+    The folder's settings are brought into the form that all libraries read (see `make_compatible`), which changes no
+    vector. Beside the graphs goes `onnx/embedding_ranges.json`, by which `encode(precision="int8")` rounds embeddings.
 
     Args:
         model: a folder; with `output`, also a short or hub name.
@@ -61,6 +63,7 @@ def export(
     folder = _place(model, output)
     settings = ModelSettings.read(folder)
     chosen = _choose_texts(texts, text_column, settings, config)
+    make_compatible(folder)
     onnx_folder = OutputFolder(
         folder / "onnx",
         command="export",

@@ -1,5 +1,6 @@
 from .bert_hash import BertHashModel as BertHashModel
 from .calibration import Calibration as Calibration
+from .compatibility import make_compatible as make_compatible
 from .config import EncodeConfig as EncodeConfig
 from .flops import ModelShape as ModelShape
 from .loading import choose_backend as choose_backend

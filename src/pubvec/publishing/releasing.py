@@ -13,6 +13,7 @@ from pubvec.encoder import (
     Calibration,
     EmbeddingRanges,
     ModelType,
+    make_compatible,
     model_type_of,
     read_json,
 )
@@ -66,6 +67,7 @@ def release(
     ) as out:
         _copy(source, out.path, kind)
         n_parameters = write_half(source, out.path)
+        make_compatible(out.path)
         out.counts = {
             "kind": kind,
             "n_parameters": n_parameters,

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from sentence_transformers import SentenceTransformer
 
-from pubvec.encoder import resolve
+from pubvec.encoder import make_compatible, resolve
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import Manifest, read_manifest
 from pubvec.training.loop import model_folder, quiet_libraries
@@ -47,6 +47,7 @@ def average(
         weights = [model.state_dict() for model in opened]
         first.load_state_dict({key: _mean([w[key] for w in weights], shares) for key in weights[0]})
         first.save_pretrained(str(out.path), create_model_card=False)
+        make_compatible(out.path)
     return read_manifest(output, made_by="train average")
 
 

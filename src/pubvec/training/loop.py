@@ -23,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 from pubvec.encoder import (
     BertHashModel,  # noqa: F401  the import registers the architecture with transformers
     count_positions,
+    make_compatible,
 )
 from pubvec.errors import OutputError
 from pubvec.files import MODEL_MANIFEST, OutputFolder, atomic_path, remove, write_json
@@ -176,6 +177,7 @@ def save_model(model: Any, start: Path, config: TrainConfig, output: OutputFolde
     if config.saved_max_seq_length is not None:
         model.max_seq_length = min(config.saved_max_seq_length, count_positions(start))
     model.save_pretrained(str(output.path), create_model_card=False)
+    make_compatible(output.path)
 
 
 class _Clock(TrainerCallback):  # type: ignore[misc]

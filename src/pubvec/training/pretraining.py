@@ -23,7 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from pubvec.encoder import BertHashModel
+from pubvec.encoder import BertHashModel, make_compatible
 from pubvec.errors import InputError
 from pubvec.files import Manifest, OutputFolder, read_manifest, write_json
 from pubvec.progress import report
@@ -254,4 +254,5 @@ def _save(model: MaskedLanguageModel, tokenizer: Any, config: PretrainConfig, ou
     window = min(config.saved_max_seq_length or config.n_positions, config.n_positions)
     modules = [Transformer(str(out.path), max_seq_length=window), Pooling(config.hidden_size, "mean")]
     SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(out.path), create_model_card=False)
+    make_compatible(out.path)
     (out / _VOCABULARY).unlink(missing_ok=True)
