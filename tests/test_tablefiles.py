@@ -79,7 +79,7 @@ def test_lines_keep_all_but_their_ends(encoding: str, tmp_path: Path) -> None:
     expected = ["one", "", "  ", "two", " three\x0cfour\rfive\u2028six"]
     assert [line for _, line in iter_lines(path)] == expected
     assert list(iter_texts(path, text_column="text", id_column=None)) == list(enumerate(expected))
-    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(path.read_bytes()))
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     assert [line for _, line in iter_lines(tmp_path / "b.txt.gz")] == expected
 
 
@@ -173,10 +173,10 @@ def test_an_unknown_suffix_is_refused_with_those_known(name: str, way_out: str, 
         ("a.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', "line 2 has no column 'text': choose one of txt"),
         ("a.jsonl", b'{"text": "a"}\n\n{"text": null}\n', "line 3: expected a text, found None"),
         ("a.jsonl", b'{"text":' + b"[" * 100_000, "line 1 is not JSON"),
-        ("a.jsonl.gz", gzip.compress(b'{"text": "a"}\n' * 1000)[:-20], "ended before|[Ee]nd-of-stream"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "a"}\n' * 1000, mtime=0)[:-20], "ended before|[Ee]nd-of-stream"),
         ("a.jsonl.gz", gzip.compress(b"x" * 1000, mtime=0)[:12] + b"\xff" * 30, "cannot be read"),
         ("a.parquet", b"PAR1 no", "cannot be read as .parquet"),
-        ("a.parquet.gz", gzip.compress(b"PAR1 no"), "cannot be read as .parquet"),
+        ("a.parquet.gz", gzip.compress(b"PAR1 no", mtime=0), "cannot be read as .parquet"),
     ],
 )
 def test_damage_is_one_line_with_its_place(name: str, content: bytes, message: str, tmp_path: Path) -> None:
