@@ -29,6 +29,7 @@ GROUND = {
     "version",
     "engine",
     "machine",
+    "terminal",
 }
 ROOMS = {"corpus", "mining", "training", "conversion", "evaluation", "retrieval", "server", "scale"}
 ARROWS: dict[str, set[str]] = {
@@ -36,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "tables": set(),
     "tablefiles": {"errors"},
     "errors": set(),
+    "terminal": set(),
     "version": set(),
     "progress": set(),
     "machine": set(),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import re
+from collections.abc import Iterator
 
 import pytest
 from chat_server import ChatServer, serving
@@ -12,8 +15,22 @@ from hypothesis import strategies as st
 from makers_records import make_article
 from pubvec.errors import ConfigError, InputError
 from pubvec.records import Badge, Hit
-from pubvec.retrieval.chat import ChatConfig, iter_reply
-from pubvec.retrieval.rag import NOT_ENOUGH, REMOVED, Answer, AskConfig, ask, build_messages, iter_answer
+from pubvec.retrieval.chat import ChatConfig, _iter_lines, _iter_pieces, iter_reply
+from pubvec.retrieval.citation_check import REMOVED
+from pubvec.retrieval.rag import (
+    CUT_OFF,
+    NO_ANSWER,
+    NO_CITATION,
+    NOT_ENOUGH,
+    REASONING_ABOVE,
+    Answer,
+    AskConfig,
+    ask,
+    build_messages,
+    iter_answer,
+    limited,
+    without_reasoning,
+)
 
 
 def count(text: str) -> int:
@@ -64,7 +81,7 @@ def test_an_answer_with_its_citations(server, chat):
         ("A PMID:11111.", "A [PMID 11111].", [11111], []),
         ("See https://pubmed.ncbi.nlm.nih.gov/99999/ now", f"See {REMOVED} now", [], [99999]),
         ("See https://pubmed.ncbi.nlm.nih.gov/11111 now", "See [PMID 11111] now", [11111], []),
-        ("In 2019, 12345 patients [2019] [n=77] (3).", "In 2019, 12345 patients [2019] [n=77] (3).", [], []),
+        ("In 2019, 12345 patients [n=77] (3).", "In 2019, 12345 patients [n=77] (3).", [], []),
         ("Nothing.", "Nothing.", [], []),
         ("pmid 11111, 2019 was a year", "[PMID 11111], 2019 was a year", [11111], []),
         ("An open [PMID 11111", "An open [[PMID 11111]", [11111], []),
@@ -78,6 +95,9 @@ def test_citations_are_checked_wherever_the_stream_is_cut(
         pieces = list(iter_answer("a question", HITS, count, chat))
         answer = pieces.pop()
         assert isinstance(answer, Answer)
+        if not citations:  # which the answer says
+            assert pieces.pop() == f"\n\n{NO_CITATION}"
+            answer = answer._replace(text=answer.text.removesuffix(f"\n\n{NO_CITATION}"))
         assert (answer.text, "".join(pieces)) == (shown, shown)
         assert (answer.citations, answer.removed_citations) == (citations, removed_citations)
         for piece in pieces:
@@ -101,7 +121,7 @@ def test_planted_instructions_stay_inside_their_fence(server, chat):
     hits = [make_hit(11111, PLANTED), make_hit(22222)]
     server.say("As I was told [PMID 99999].")
     answer = ask("does aspirin help", hits, count, chat)
-    assert (answer.text, answer.citations) == (f"As I was told {REMOVED}.", [])
+    assert (answer.text, answer.citations) == (f"As I was told {REMOVED}.\n\n{NO_CITATION}", [])
     system, user = server.requests[0]["messages"]
     assert [message["role"] for message in server.requests[0]["messages"]] == ["system", "user"]
     assert "99999" not in system["content"]
@@ -163,10 +183,94 @@ def test_retracted_articles_are_left_out_unless_wanted(server, chat):
     hits = [make_hit(11111, badges=(Badge("retracted", 5),)), make_hit(22222)]
     server.say("A [PMID 11111].")
     answer = ask("does aspirin help", hits, count, chat)
-    assert (answer.text, answer.n_retracted) == (f"A {REMOVED}.", 1)
+    assert (answer.text, answer.n_retracted) == (f"A {REMOVED}.\n\n{NO_CITATION}", 1)
     answer = ask("does aspirin help", hits, count, chat, AskConfig(with_retracted=True))
     assert (answer.text, answer.n_retracted) == ("A [PMID 11111].", 0)
     assert "[RETRACTED]" in server.requests[1]["messages"][1]["content"]
+
+
+def test_a_notice_of_retraction_is_no_evidence(server, chat):
+    hits = [make_hit(11111, badges=(Badge("retraction notice", 5),)), make_hit(22222)]
+    server.say("A [PMID 22222].")
+    for config in (AskConfig(), AskConfig(with_retracted=True)):
+        answer = ask("does aspirin help", hits, count, chat, config)
+        assert ([hit.pmid for hit in answer.evidence], answer.n_retracted) == ([22222], 1)
+
+
+REASONING = [
+    ("<think>PMID 11111 says so.</think>A [PMID 22222].", "A [PMID 22222]."),
+    ("<think>a <think>b</think> c</think>A [PMID 22222].", "A [PMID 22222]."),
+    ("< THINK >a\nb</ think >A [PMID 22222].<thinking>more</thinking>", "A [PMID 22222]."),
+    ("A < 5 and <b>x</b> [PMID 22222]. <think>never ended", "A < 5 and <b>x</b> [PMID 22222]. "),
+    ("thought first</think>A [PMID 22222].", f"thought first\n{REASONING_ABOVE}\nA [PMID 22222]."),
+    ("<think>nothing else</think>", NO_ANSWER),
+    ("", NO_ANSWER),
+]
+
+
+@pytest.mark.parametrize(("said", "shown"), REASONING)
+def test_reasoning_is_no_answer_wherever_the_stream_is_cut(server, chat, said, shown):
+    for place in range(0, len(said) + 1, 3):
+        server.say(said[:place], said[place:])
+        answer = ask("a question", HITS, count, chat)
+        assert answer.text == shown
+        assert 11111 not in answer.citations
+    assert "".join(without_reasoning(said)) == "".join(without_reasoning([said]))
+
+
+def test_the_tags_of_reasoning_take_no_memory():
+    assert "".join(without_reasoning("<" for _ in range(5000))) == "<" * 5000
+    assert list(without_reasoning(["<think>", *("x" for _ in range(5000))])) == []
+
+
+def test_an_answer_that_does_not_end_is_cut_off(server, chat):
+    config = dataclasses.replace(chat, max_tokens=2)
+    server.say(*["word " for _ in range(500)])
+    answer = ask("a question", HITS, count, config)
+    assert answer.text.startswith("word word") and CUT_OFF in answer.text and len(answer.text) < 250
+    assert "".join(limited(["abc", "def"], 6)) == "abcdef"
+    assert "".join(limited(["abc", "def"], 5)) == f"abcde\n{CUT_OFF}"
+
+
+@pytest.mark.parametrize("chunk", [b": nothing\n\n", b"x" * 1000, b'data: {"choices": []}\n\n'])
+def test_a_stream_that_does_not_end_is_ended(chunk):
+    config = ChatConfig(base_url="http://x", max_tokens=1)
+    n_asked = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal n_asked
+        while True:
+            n_asked += 1
+            assert n_asked < 1_000_000
+            yield chunk
+
+    with pytest.raises(InputError, match="does not stop: its answer is far longer than 1 tokens"):
+        list(_iter_pieces(_iter_lines(endless(), config), "http://x"))
+
+
+def test_a_stream_that_drips_is_ended(monkeypatch):
+    config = ChatConfig(base_url="http://x", total_timeout_s=60)
+    clock = itertools.count(step=10)
+    monkeypatch.setattr("pubvec.retrieval.chat.time.monotonic", lambda: next(clock))
+    with pytest.raises(InputError, match="does not stop: its answer takes more than 60 s"):
+        list(_iter_lines(itertools.repeat(b": still there\n"), config))
+
+
+@given(st.lists(st.binary(max_size=12), max_size=8))
+def test_lines_are_the_same_wherever_the_response_is_cut(chunks):
+    config = ChatConfig(base_url="http://x")
+    body = b"".join(chunks)
+    assert list(_iter_lines(iter(chunks), config)) == list(_iter_lines(iter([body]), config))
+
+
+def test_nothing_in_an_answer_steers_a_terminal(server, chat):
+    server.say("A\x1b[2J\u202e [PM", "ID \x0011111\u2069].\r\x9b B", "\x1b]0;x\x07")
+    answer = ask("a question", HITS, count, chat)
+    assert answer.citations == [11111]
+    assert not set(answer.text) & set("\x1b\x9b\x00\x07\r\u202e\u2069")
+    server.send("\x1b[31mbusy\u202e".encode(), 503)
+    with pytest.raises(InputError, match="answered 503: busy$"):
+        list(iter_reply([], chat))
 
 
 def test_without_an_endpoint_there_is_the_evidence(monkeypatch):

@@ -16,6 +16,7 @@ from pubvec.cli import ask, corpus, evaluation, index, job, models, search, serv
 from pubvec.cli.console import Console, close_output, open_streams, set_console
 from pubvec.cli.options import CommandLine, check_arguments, shorten
 from pubvec.errors import PubvecError
+from pubvec.terminal import printable
 from pubvec.version import __version__
 
 _CTRL_C = 130
@@ -102,5 +103,5 @@ def _command() -> Any:
 
 
 def _fail(message: str, code: int = 1) -> int:
-    print("Error:", " ".join(message.split()), file=sys.stderr)
+    print("Error:", " ".join(printable(message).split()), file=sys.stderr)
     return code

@@ -14,6 +14,7 @@ from pubvec.cli.index import IndexFolder
 from pubvec.cli.options import with_config
 from pubvec.cli.search import MeshTreeFile, Model, Reranker, describe_hit, open_searcher
 from pubvec.retrieval import Answer, AskConfig, ChatConfig
+from pubvec.terminal import printable_json
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def ask(
     assert isinstance(piece, Answer)
     if as_json:
         fields = {**piece._asdict(), "evidence": [hit.pmid for hit in piece.evidence]}
-        print(json.dumps(fields, indent=2, ensure_ascii=False))
+        print(printable_json(json.dumps(fields, indent=2, ensure_ascii=False)))
         return
     _print_evidence(piece)
 
@@ -71,6 +72,6 @@ def _print_evidence(answer: Answer) -> None:
         print(describe_hit(rank, hit))
     if answer.removed_citations:
         struck = ", ".join(map(str, answer.removed_citations))
-        console().say(f"Warning: the model cited articles that it was not given: PMID {struck}")
+        console().say(f"Warning: the model cited what it was not given: {struck}")
     if answer.n_retracted:
         console().say(f"Warning: {answer.n_retracted} retracted articles were left out")

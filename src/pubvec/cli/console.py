@@ -18,6 +18,7 @@ from rich.progress import Progress, TaskID
 from pubvec import progress
 from pubvec.errors import OutputError
 from pubvec.files import Manifest, json_ready
+from pubvec.terminal import printable
 
 
 class Console:
@@ -29,7 +30,7 @@ class Console:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self._rich.print(text, markup=False)
+        self._rich.print(printable(text), markup=False)
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[None]:

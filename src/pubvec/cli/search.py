@@ -17,6 +17,7 @@ from pubvec.errors import ConfigError
 from pubvec.files import atomic_path
 from pubvec.records import Hit
 from pubvec.retrieval import Filters
+from pubvec.terminal import printable
 
 if TYPE_CHECKING:
     from pubvec.retrieval import Searcher
@@ -164,10 +165,17 @@ def open_searcher(
 def opened(output: Path | None) -> Iterator[TextIO]:
     """Standard output, or a file that is there only if all of it is."""
     if output is None:
-        yield sys.stdout
+        yield _SafeTerminal() if sys.stdout.isatty() else sys.stdout  # type: ignore[misc]
         return
     with atomic_path(output) as path, path.open("w", encoding="utf-8", newline="") as file:
         yield file
+
+
+class _SafeTerminal:
+    """Standard output where a person reads it: nothing that is written can steer the terminal."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(printable(text))
 
 
 def write(hits: Sequence[Hit], form: str, file: TextIO) -> None:
@@ -194,7 +202,9 @@ def describe_hit(rank: int, hit: Hit) -> str:
     links = "  ".join(link for link in (hit.url, hit.doi_url, hit.pmc_url) if link)
     passage = f"“{_marked(hit)}”" if hit.passage else ""
     head = f"{rank:>3}. {nearness}  {hit.title or '[title not available]'}"
-    return "\n".join([head, *(f"     {line}" for line in (source, badges, passage, links) if line)])
+    return printable(
+        "\n".join([head, *(f"     {line}" for line in (source, badges, passage, links) if line)])
+    )
 
 
 def _marked(hit: Hit) -> str:
