@@ -43,7 +43,7 @@ ARROWS: dict[str, set[str]] = {
     "machine": set(),
     "engine": {"errors", "machine"},
     "files": {"errors", "version"},
-    "collection": {"errors", "files"},
+    "collection": {"errors", "files", "records", "tables"},
     "encoder": GROUND,
     "corpus": GROUND,
     "mining": GROUND,

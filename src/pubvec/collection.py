@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,12 @@ import pyarrow.parquet as pq
 
 from pubvec.errors import InputError
 from pubvec.files import read_manifest
+from pubvec.records import Article
+from pubvec.tables import schema_of
 
 DELETED = "deleted.parquet"
+ARTICLES_FORMAT = 2
+"""The version of what a shard holds. Folders of version 1 lack columns, which are read as empty."""
 _SHARDS = "part-*.parquet"
 _NLM_NAME = re.compile(r"(?:pubmed|medline)(\d\d)n(\d{4,})\.xml(?:\.gz)?$")
 IntArray = npt.NDArray[np.int64]
@@ -64,9 +69,12 @@ class Collection:
         return int(sum(mask.sum() for mask in self.masks))
 
     def iter_tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the current rows of each shard, in order; `columns` are fields of `records.Article`."""
+        """Yield the current rows of each shard, in order; `columns` are fields of `records.Article`.
+
+        A column that the shard lacks, because an older version of pubvec wrote it, holds nulls or empty lists.
+        """
         for shard, mask in zip(self.shards, self.masks, strict=True):
-            table = pq.read_table(shard, columns=None if columns is None else list(columns))
+            table = _read_shard(shard, columns)
             yield table if mask.all() else table.filter(pa.array(mask))
 
     def read(self, columns: Sequence[str]) -> pa.Table:
@@ -84,6 +92,21 @@ class Collection:
             pmid, version, shard, deleted=tuple(deleted[name].to_numpy() for name in deleted.schema.names)
         )
         return np.split(is_current, np.cumsum(sizes)[:-1])
+
+
+def _read_shard(shard: Path, columns: Sequence[str] | None) -> pa.Table:
+    known = schema_of(Article)
+    with pq.ParquetFile(shard) as file:
+        present = set(file.schema_arrow.names)
+        wanted = list(known.names if columns is None else columns)
+        table = file.read(columns=[name for name in wanted if name in present])
+        n_rows = file.metadata.num_rows
+    for name in wanted:
+        if name not in present:
+            kind = known.field(name).type
+            empty: list[Any] = [[]] * n_rows if pa.types.is_list(kind) else [None] * n_rows
+            table = table.append_column(name, pa.array(empty, type=kind))
+    return table.select(wanted)
 
 
 def find_current(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_origin, get_type_hints
 
 
 class Section(NamedTuple):
@@ -27,6 +27,7 @@ class OtherAbstract(NamedTuple):
     language: str | None
     type: str | None
     text: str
+    copyright: str | None = None
 
 
 class Journal(NamedTuple):
@@ -127,6 +128,52 @@ class Correction(NamedTuple):
     note: str | None
 
 
+class DataBank(NamedTuple):
+    """A data bank that holds data of the article: `ClinicalTrials.gov` with `NCT00000102`."""
+
+    name: str | None
+    accession_numbers: list[str]
+
+
+class SupplementaryConcept(NamedTuple):
+    """A supplementary concept of MeSH that is no chemical: a disease, protocol, organism, anatomy or population."""
+
+    name: str
+    ui: str | None
+    type: str | None
+    """NLM's word: `Disease`, `Protocol`, `Organism`, `Anatomy` or `Population`."""
+
+
+class OtherId(NamedTuple):
+    """An identifier that has no field of its own."""
+
+    type: str | None
+    """The kind, or the source, of the identifier: `mid`, `bookaccession`, `NASA`."""
+    value: str
+
+
+class GeneralNote(NamedTuple):
+    """A remark of an indexing service."""
+
+    owner: str | None
+    text: str
+
+
+class HistoryDate(NamedTuple):
+    """The day on which an article reached a state."""
+
+    status: str | None
+    """NLM's word: `received`, `accepted`, `entrez` (PubMed created the record), `pubmed`, `medline` (MeSH was added)."""
+    date: datetime.date
+
+
+class ItemList(NamedTuple):
+    """A list in a book record, such as the synonyms of the disease that a chapter describes."""
+
+    type: str | None
+    items: list[str]
+
+
 class Article(NamedTuple):
     """One PubMed record. Missing text is None (`title`: ""), missing lists are empty."""
 
@@ -170,17 +217,65 @@ class Article(NamedTuple):
     authors: list[Author]
     editors: list[Author]
     """The editors of a book, or of the book that a chapter belongs to."""
+    investigators: list[Author]
+    """The people who took part in the study as members of a group that is an author."""
+    misspelled_authors: list[Author]
+    """Authors as an earlier record spelled them (`ValidYN="N"`); the valid spelling is in `authors`."""
     mesh_headings: list[MeshHeading]
     keywords: list[Keyword]
     publication_types: list[Term]
     chemicals: list[Chemical]
+    supplementary_concepts: list[SupplementaryConcept]
+    gene_symbols: list[str]
+    """The symbols of genes that indexers of 1991 to 1995 added."""
+    personal_name_subjects: list[Author]
+    """The people whom the article is about."""
+    data_banks: list[DataBank]
     grants: list[Grant]
     doi: str | None
     pii: str | None
     """The publisher's identifier that stands in the place of pages (`ELocationID` of type `pii`): `e0123456`."""
     pmc_id: str | None
+    other_ids: list[OtherId]
     references: list[Reference]
+    n_references: int | None
+    """The number of references as the record states it; `references` may hold fewer."""
     corrections: list[Correction]
+    coi_statement: str | None
+    """The statement on conflicts of interest."""
+    notes: list[GeneralNote]
+    citation_subsets: list[str]
+    """The codes of NLM's subsets that hold the citation: `IM`."""
+    space_flight_missions: list[str]
+    publication_status: str | None
+    """NLM's word: `ppublish`, `epublish` or `aheadofprint`."""
+    history: list[HistoryDate]
+    volume_title: str | None
+    """The title of a volume of a book."""
+    report_number: str | None
+    """The number of a report that is a book."""
+    medium: str | None
+    """The medium of a book: `Internet`."""
+    date_begun: str | None
+    """The first day of a book that is published over years."""
+    date_ended: str | None
+    """The last day of a book that is published over years."""
+    location_labels: list[str]
+    """The place of a chapter in its book: `Chapter 3`."""
+    item_lists: list[ItemList]
+
+
+_LIST_FIELDS = [name for name, hint in get_type_hints(Article).items() if get_origin(hint) is list]
+_OTHER_FIELDS: dict[str, Any] = dict.fromkeys(
+    name for name in Article._fields if name not in ("pmid", "version", *_LIST_FIELDS)
+)
+_OTHER_FIELDS |= {"is_book": False, "title": "", "journal": Journal(*[None] * len(Journal._fields))}
+
+
+def blank_article(pmid: int, version: int = 1) -> Article:
+    """Return a record without content, whose lists are its own."""
+    lists: dict[str, Any] = {name: [] for name in _LIST_FIELDS}
+    return Article(pmid=pmid, version=version, **_OTHER_FIELDS, **lists)
 
 
 class DeletedCitation(NamedTuple):

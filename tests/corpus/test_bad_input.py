@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,9 @@ import pytest
 from makers import make_article, make_articles_xml, make_deletion, make_document, write_xml
 from pubvec.collection import Collection
 from pubvec.corpus.config import ParseConfig
+from pubvec.corpus.medline import parse_records
 from pubvec.corpus.parsing import parse
+from pubvec.corpus.scan import RecordScanner
 from pubvec.engine import LocalEngine
 from pubvec.errors import ConfigError, InputError
 
@@ -166,7 +166,7 @@ NOT_PUBMED = {
     "empty gzip": (gzip.compress(b""), "empty"),
     "text": (b"PMID- 1\n", "not PubMed XML"),
     "binary": (bytes(range(256)) * 10, "not PubMed XML"),
-    "UTF-16": (make_document([]).encode("utf-16"), "not PubMed XML"),
+    "UTF-16 of something else": ("PMID- 1".encode("utf-16"), "not PubMed XML"),
     "gzip in gzip": (gzip.compress(gzip.compress(make_document([]).encode())), "not PubMed XML"),
     "web page": (b"<!DOCTYPE html><html><body>404</body></html>", "<html>"),
     "wrong root": (b'<?xml version="1.0"?><pmc-articleset/>', "<pmc-articleset>"),
@@ -235,9 +235,6 @@ WELL_FORMED = {
 @pytest.mark.parametrize("kind", WELL_FORMED)
 @pytest.mark.parametrize("n_bytes", [1, 7, 1000])
 def test_unusual_but_well_formed(kind: str, n_bytes: int) -> None:
-    from pubvec.corpus.medline import parse_records
-    from pubvec.corpus.scan import RecordScanner
-
     data = WELL_FORMED[kind].encode()
     chunks = (data[i : i + n_bytes] for i in range(0, len(data), n_bytes))
     items = list(parse_records(RecordScanner(chunks, "x.xml", 1 << 20)))
@@ -253,12 +250,102 @@ def test_latin_1_is_read_as_declared(tmp_path: Path) -> None:
     assert Collection(tmp_path / "out").read(["title"])["title"].to_pylist() == ["café"]
 
 
-def test_two_documents_in_one_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = make_document([make_article(1)]) + make_document([make_article(2)])
-    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(data.encode())))  # type: ignore[arg-type]
-    monkeypatch.setattr(sys, "stdin", stdin)
-    with pytest.raises(InputError, match=r"-: record 2 .*behind|give one XML document a file"):
-        parse(["-"], tmp_path / "out")
+ANOTHER = {
+    "plain": "",
+    "comment": "<!-- appended -->\n",
+    "byte order mark": "\ufeff",
+    "blank lines": "\n\n",
+}
+
+
+@pytest.mark.parametrize("kind", ANOTHER)
+@pytest.mark.parametrize("n_bytes", [1, 100, 1 << 20])
+def test_documents_that_follow_each_other_are_read(kind: str, n_bytes: int) -> None:
+    """As answers of efetch that were appended to one file, whatever is read at a time."""
+    roots = [
+        make_document([make_article(1), make_article(2)]),
+        make_document([]),
+        "<PubmedArticleSet/>",
+        make_document(["<MedlineCitation><PMID>3</PMID></MedlineCitation>"], "MedlineCitationSet"),
+        make_document([make_article(4)]).partition("\n")[2],
+        f"<PubmedArticleSet>{make_article(5)}</PubmedArticleSet>",
+    ]
+    data = ANOTHER[kind].join(roots).encode()
+    chunks = (data[i : i + n_bytes] for i in range(0, len(data), n_bytes))
+    items = list(parse_records(RecordScanner(chunks, "x.xml", 1 << 20)))
+    assert [item.pmid for item in items] == [1, 2, 3, 4, 5]
+
+
+NCBI_ERROR = "<eFetchResult>\n\t<ERROR>Cannot retrieve\n history data</ERROR>\n</eFetchResult>\n"
+BETWEEN = {
+    "an error of NCBI": (
+        f'<?xml version="1.0"?>\n<!DOCTYPE eEfetchResult>\n{NCBI_ERROR}',
+        "'Cannot retrieve history",
+    ),
+    "an error without prolog": (NCBI_ERROR, "'Cannot retrieve history data'"),
+    "a rate limit": ('{"error":"API rate limit exceeded"}\n', "'API rate limit exceeded'"),
+    "a web page": ("<!DOCTYPE html><html><body>502</body></html>\n", "<html>"),
+    "text": ("Bad gateway\n", "Bad gateway"),
+    "another root": ("<eSummaryResult/>", "<eSummaryResult>"),
+}
+
+
+@pytest.mark.parametrize("kind", BETWEEN)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_is_no_document_among_several_costs_no_good_record(
+    kind: str, place: int, tmp_path: Path
+) -> None:
+    bad, reason = BETWEEN[kind]
+    parts = [make_document([make_article(pmid), make_article(pmid + 1)]) for pmid in (1, 3)]
+    parts.insert(place, bad)
+    path = tmp_path / "appended.xml"
+    path.write_text("".join(parts))
+    message = fail(path, tmp_path)
+    assert reason in message and f"record {2 * place + 1}" in message
+    pmids, skipped = keep(path, tmp_path)
+    assert pmids == [1, 2, 3, 4]
+    assert len(skipped) == 1 and reason in skipped[0]["reason"]
+
+
+def test_the_words_of_ncbi_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "error.xml"
+    path.write_text(f'<?xml version="1.0"?><!DOCTYPE eEfetchResult>{NCBI_ERROR}')
+    assert "NCBI's server wrote an error in place of records, 'Cannot retrieve history data'" in fail(
+        path, tmp_path
+    )
+    path = write_xml(tmp_path / "inside.xml", [make_article(1), "<ERROR>Unable to obtain query #1</ERROR>"])
+    assert "'Unable to obtain query #1'" in fail(path, tmp_path)
+    assert keep(path, tmp_path)[0] == [1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("declared", ["utf-8", "UTF-16", "utf-16le"])
+@pytest.mark.parametrize("name", ["a.xml", "a.xml.gz"])
+def test_utf_16_is_read_whatever_it_declares(encoding: str, declared: str, name: str, tmp_path: Path) -> None:
+    text = make_document([make_article(1, title="Café β 日本 𝔘.")]).replace("utf-8", declared)
+    data = text.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    parse([tmp_path / name], tmp_path / "out", engine=LocalEngine(1))
+    assert Collection(tmp_path / "out").read(["title"])["title"].to_pylist() == ["Café β 日本 𝔘."]
+
+
+def test_utf_16_that_is_cut_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "cut.xml"
+    path.write_bytes(make_document([make_article(1)]).encode("utf-16")[:-1])
+    assert "begins as UTF-16" in fail(path, tmp_path)
+    assert keep(path, tmp_path)[0] == [1]
+
+
+def test_document_sets_of_books_are_read(tmp_path: Path) -> None:
+    """NLM's DTD has four roots, and one of them holds `BookDocument`s without a wrapper."""
+    book = "<BookDocument><PMID>7</PMID><Book><BookTitle>Made up</BookTitle></Book></BookDocument>"
+    deletion = '<DeleteDocument><PMID Version="1">8</PMID></DeleteDocument>'
+    path = write_xml(tmp_path / "books.xml", [book, deletion], "BookDocumentSet")
+    manifest = parse([path], tmp_path / "books", engine=LocalEngine(1))
+    assert (manifest.counts["n_records"], manifest.counts["n_deleted"]) == (1, 1)
+    assert Collection(tmp_path / "books").read(["title"])["title"].to_pylist() == ["Made up"]
+    bad = write_xml(tmp_path / "articles.xml", [make_article(1), deletion])
+    assert "unexpected '<DeleteDocument>" in fail(bad, tmp_path)
 
 
 def test_bad_deletions_are_skipped_alone(tmp_path: Path) -> None:

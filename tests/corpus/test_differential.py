@@ -43,6 +43,18 @@ class Reason(NamedTuple):
     explains: Callable[[Difference], bool]
 
 
+_LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+
+
+def lower_exponents(value: Any) -> str:
+    return re.sub("[⁻\u2010-\u2015\u2212]", "-", str(value)).translate(_LOWERED)
+
+
+def is_exponent_lowered(d: Difference) -> bool:
+    """Both are the same where our exponents stand on the line."""
+    return d.source.find(".//sup") is not None and lower_exponents(d.ours) == lower_exponents(d.theirs)
+
+
 def has_math(d: Difference) -> bool:
     return d.source.find(".//{*}math") is not None
 
@@ -55,7 +67,7 @@ def is_nested_markup_lost(d: Difference) -> bool:
 
 def is_math_without_layout(d: Difference) -> bool:
     """Both have the same text if the layout within formulas does not count."""
-    squeezed = [re.sub(r"\s|/", "", str(value)) for value in (d.ours, d.theirs)]
+    squeezed = [re.sub(r"\s|/", "", lower_exponents(value)) for value in (d.ours, d.theirs)]
     return has_math(d) and squeezed[0] == squeezed[1]
 
 
@@ -163,6 +175,7 @@ REASONS = {
         ),
     ],
     "pubmed-downloader": [
+        Reason("title abstract", "it drops the raising of exponents: 10⁻³ becomes 10-3", is_exponent_lowered),
         Reason("abstract", "it keeps the layout between the elements of MathML", is_math_without_layout),
         Reason(
             "references",
@@ -181,6 +194,7 @@ REASONS = {
         Reason("created", "it has PubMed's entry date; the older DateCreated we prefer", has_date_created),
     ],
     "pubmed-proto": [
+        Reason("title abstract", "it drops the raising of exponents: 10⁻³ becomes 10-3", is_exponent_lowered),
         Reason("abstract", "it keeps the layout between the elements of MathML", is_math_without_layout),
         Reason("pmc_id", "it has OtherID as a field of its own", is_in_citation_only),
         Reason("keywords", "it keeps empty keywords", is_empty_keyword),

@@ -26,7 +26,7 @@ def read(record: str) -> Article:
 def test_inline_markup() -> None:
     text = "H<sub>2</sub>O, <i>in <b>vivo</b></i> at 10<sup>-3</sup>"
     article = read(make_article(title=text, abstract=text))
-    assert article.title == article.abstract == "H2O, in vivo at 10-3"
+    assert article.title == article.abstract == "H2O, in vivo at 10⁻³"
 
 
 def test_mathml() -> None:

@@ -23,6 +23,7 @@ from pubvec.records import (
     Chemical,
     Correction,
     Grant,
+    HistoryDate,
     Journal,
     Keyword,
     MeshHeading,
@@ -31,6 +32,7 @@ from pubvec.records import (
     Reference,
     Section,
     Term,
+    blank_article,
 )
 
 MML = 'xmlns:mml="http://www.w3.org/1998/Math/MathML"'
@@ -126,20 +128,10 @@ FULL = """<PubmedArticle>
 
 
 def test_every_field_of_a_full_record() -> None:
-    assert read_one(FULL) == Article(
-        pmid=12345678,
-        version=2,
+    assert read_one(FULL) == blank_article(12345678, 2)._replace(
         status="MEDLINE",
-        is_book=False,
         title="[Effects of CO2 on Escherichia coli].",
         vernacular_title="Effets du CO2.",
-        book_title=None,
-        publisher=None,
-        publisher_place=None,
-        collection_title=None,
-        edition=None,
-        isbns=[],
-        book_sections=[],
         abstract="AIMS: To learn what x is.\nRESULTS: It is p<0.05.",
         sections=[
             Section("AIMS", "OBJECTIVE", "To learn what x is."),
@@ -179,7 +171,6 @@ def test_every_field_of_a_full_record() -> None:
             ),
             Author(None, None, None, None, "The Made-up Study Group", None, []),
         ],
-        editors=[],
         mesh_headings=[
             MeshHeading(
                 "Carbon Dioxide",
@@ -204,6 +195,10 @@ def test_every_field_of_a_full_record() -> None:
         corrections=[
             Correction("RetractionIn", "J Made-up Res. 2020", 99, "why"),
             Correction("ErratumIn", "Ibid.", None, None),
+        ],
+        history=[
+            HistoryDate("received", datetime.date(2019, 1, 1)),
+            HistoryDate("entrez", datetime.date(2019, 9, 1)),
         ],
     )
 
@@ -387,7 +382,27 @@ def test_markup_neither_loses_nor_glues_nor_tears_words(words: list[str], data: 
         cut = data.draw(st.integers(0, len(word)))
         xml += data.draw(tags).format(word[:cut]) + data.draw(tags).format(word[cut:]) + data.draw(spaces)
     article = read_one(title=xml, abstract=xml)
-    assert article.title == article.abstract == " ".join(words)
+    lowered = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+    assert article.title == article.abstract
+    assert article.title.translate(lowered) == " ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("xml", "text"),
+    [
+        ("10<sup>-3</sup> M", "10⁻³ M"),
+        ("10<sup> \u22123 </sup>M", "10⁻³M"),
+        ("2.5 &#215; 10<sup>6</sup>", "2.5 × 10⁶"),
+        ("mg L<sup>-1</sup> s<sup>\u20132</sup>", "mg L⁻¹ s⁻²"),
+        ("<i>10<sup>12</sup></i>/L", "10¹²/L"),
+        ("Ca<sup>2+</sup>, Cl<sup>-</sup>, CO<sub>2</sub>", "Ca2+, Cl-, CO2"),
+        ("<sup>131</sup>I at 5<sup>th</sup> m<sup>2</sup>", "131I at 5th m2"),
+        ("10<sup><i>n</i></sup> and 2<sup>n</sup>", "10n and 2n"),
+        ("a <sup>1</sup> b", "a 1 b"),
+    ],
+)
+def test_exponents_keep_their_meaning(xml: str, text: str) -> None:
+    assert read_one(title=xml, abstract=None).title == text
 
 
 def test_records_are_those_of_the_whole_tree(shared: Path) -> None:

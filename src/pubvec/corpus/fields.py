@@ -13,20 +13,28 @@ from pubvec.records import (
     Author,
     Chemical,
     Correction,
+    DataBank,
+    GeneralNote,
     Grant,
+    HistoryDate,
+    ItemList,
     Journal,
     Keyword,
     MeshHeading,
     MeshQualifier,
     OtherAbstract,
+    OtherId,
     Reference,
     Section,
+    SupplementaryConcept,
     Term,
 )
 
 _ORCID = re.compile(r"(\d{4})\D?(\d{4})\D?(\d{4})\D?(\d{3}[\dXx])\s*/?\s*$")
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d")
 _MONTHS = {name[:3].lower(): f"{number:02d}" for number, name in enumerate(calendar.month_name) if name}
+_OWN_FIELDS = {"pubmed", "doi", "pmc"}
+"""Types of identifiers that have fields of their own."""
 _NOT_GIVEN = "UNLABELLED"
 """NLM's label for a part of a structured abstract that has none in print."""
 
@@ -86,7 +94,8 @@ def read_other_abstracts(citation: Element) -> list[OtherAbstract]:
     for element in citation.iterchildren("OtherAbstract"):
         text, _ = read_abstract(element.iterchildren("AbstractText"))
         if text:
-            found.append(OtherAbstract(element.get("Language"), element.get("Type"), text))
+            rights = text_or_none(element.find("CopyrightInformation"))
+            found.append(OtherAbstract(element.get("Language"), element.get("Type"), text, rights))
     return found
 
 
@@ -108,9 +117,11 @@ def read_journal(journal: dict[str, Element], info: dict[str, Element], pages: E
     )
 
 
-def read_authors(authors: Element | None) -> list[Author]:
-    """From an `AuthorList`."""
-    return [] if authors is None else [_read_author(author) for author in authors.iterchildren("Author")]
+def read_authors(people: Element | None, name: str = "Author", *, is_valid: bool = True) -> list[Author]:
+    """Read the people called `name` in a list; `is_valid` tells whether those whose names are right, or the others."""
+    return [
+        _read_author(person) for person in _iter(people, name) if (person.get("ValidYN") != "N") == is_valid
+    ]
 
 
 def read_mesh(headings: Element | None) -> list[MeshHeading]:
@@ -146,6 +157,71 @@ def read_chemicals(chemicals: Element | None) -> list[Chemical]:
     return found
 
 
+def read_supplementary_concepts(concepts: Element | None) -> list[SupplementaryConcept]:
+    """Read a `SupplMeshList`."""
+    return [
+        SupplementaryConcept(name, element.get("UI"), element.get("Type"))
+        for element in _iter(concepts, "SupplMeshName")
+        if (name := text_of(element))
+    ]
+
+
+def read_data_banks(banks: Element | None) -> list[DataBank]:
+    """Read a `DataBankList`."""
+    return [
+        DataBank(
+            text_or_none(children.get("DataBankName")),
+            [
+                text
+                for number in _iter(children.get("AccessionNumberList"), "AccessionNumber")
+                if (text := text_of(number))
+            ],
+        )
+        for children in map(children_of, _iter(banks, "DataBank"))
+    ]
+
+
+def read_notes(citation: Element) -> list[GeneralNote]:
+    """Read every `GeneralNote` of a citation."""
+    return [
+        GeneralNote(element.get("Owner"), text)
+        for element in citation.iterchildren("GeneralNote")
+        if (text := text_of(element))
+    ]
+
+
+def read_history(history: Element | None) -> list[HistoryDate]:
+    """Read a `History`; a date that is incomplete or impossible is left out."""
+    return [
+        HistoryDate(element.get("PubStatus"), date)
+        for element in _iter(history, "PubMedPubDate")
+        if (date := read_date(element))
+    ]
+
+
+def read_item_lists(document: Element) -> list[ItemList]:
+    """Read every `ItemList` of a book record."""
+    return [
+        ItemList(element.get("ListType"), [text for item in element if (text := text_of(item))])
+        for element in document.iterchildren("ItemList")
+    ]
+
+
+def read_other_ids(ids: Element | None, citation: Element | None) -> list[OtherId]:
+    """Read the identifiers of an `ArticleIdList`, and every `OtherID`, that have no field of their own."""
+    found = [
+        OtherId(element.get("IdType"), text)
+        for element in _iter(ids, "ArticleId")
+        if element.get("IdType", "pubmed") not in _OWN_FIELDS and (text := text_of(element))
+    ]
+    found.extend(
+        OtherId(element.get("Source"), text)
+        for element in _iter(citation, "OtherID")
+        if (text := text_of(element))
+    )
+    return found
+
+
 def read_grants(grants: Element | None) -> list[Grant]:
     """From a `GrantList`."""
     return [
@@ -160,7 +236,7 @@ def read_corrections(corrections: Element | None) -> list[Correction]:
         Correction(
             type=element.get("RefType", ""),
             source=text_or_none(children.get("RefSource")),
-            pmid=_read_number(text_of(children.get("PMID"))),
+            pmid=read_number(text_of(children.get("PMID"))),
             note=text_or_none(children.get("Note")),
         )
         for element in _iter(corrections, "CommentsCorrections")
@@ -175,7 +251,7 @@ def read_references(parents: Iterable[Element]) -> list[Reference]:
         for reference in parent.iter("Reference"):
             ids = read_ids(reference.find("ArticleIdList"))
             citation = text_or_none(reference.find("Citation"))
-            found.append(Reference(citation, _read_number(ids.get("pubmed", "")), ids.get("doi")))
+            found.append(Reference(citation, read_number(ids.get("pubmed", "")), ids.get("doi")))
     return found
 
 
@@ -223,8 +299,9 @@ def _read_heading(heading: Element) -> MeshHeading:
     return MeshHeading(name, ui, is_major, [MeshQualifier(*qualifier) for qualifier in qualifiers])
 
 
-def _read_number(text: str) -> int | None:
-    return int(text) if text.isdecimal() and int(text) < 2**31 else None
+def read_number(text: str) -> int | None:
+    """Read a whole number of 31 bits; None for another text."""
+    return int(text) if text.isdecimal() and len(text) <= 10 and int(text) < 2**31 else None
 
 
 def _iter(parent: Element | None, name: str) -> Iterable[Element]:

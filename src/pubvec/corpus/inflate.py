@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import itertools
 import sys
 import zlib
 from collections.abc import Iterator
@@ -21,6 +23,19 @@ _COMPRESSED_BYTES = 1 << 16
 _TRUSTED_BYTES = 1 << 20
 """Inflation is judged from here on: the first kilobytes of a file may well be white space."""
 
+_UTF16_STARTS = {
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"<\0?\0": "utf-16-le",
+    b"<\0!\0": "utf-16-le",
+    b"<\0P\0": "utf-16-le",
+    b"\0<\0?": "utf-16-be",
+    b"\0<\0!": "utf-16-be",
+    b"\0<\0P": "utf-16-be",
+}
+"""The bytes that an XML file in UTF-16 begins with, with or without a byte order mark."""
+_N_SNIFFED = 4
+
 
 class DamagedStreamError(Exception):
     """The bytes end or break off; those before were delivered."""
@@ -37,7 +52,7 @@ def open_chunks(source: str, config: ParseConfig) -> Iterator[Iterator[bytes]]:
     """
     with _open(source) as file:
         is_gzipped = file.peek(2)[:2] == _GZIP_MAGIC  # type: ignore[attr-defined]
-        yield _iter_inflated(file, config) if is_gzipped else _iter_plain(file)
+        yield _iter_utf8(_iter_inflated(file, config) if is_gzipped else _iter_plain(file))
 
 
 def check_file(path: Path) -> None:
@@ -65,6 +80,25 @@ def _open(source: str) -> Iterator[BinaryIO]:
         raise InputError(f"{source} cannot be read: {error.strerror}") from error
     with file:
         yield file
+
+
+def _iter_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Turn UTF-16, which Windows' shell writes, into UTF-8, and pass every other encoding on."""
+    first = next(chunks, b"")
+    while len(first) < _N_SNIFFED and (more := next(chunks, b"")):
+        first += more
+    encoding = next((name for start, name in _UTF16_STARTS.items() if first.startswith(start)), None)
+    if encoding is None:
+        yield first
+        yield from chunks
+        return
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in itertools.chain((first,), chunks):
+            yield decoder.decode(chunk).encode()
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise DamagedStreamError("the file begins as UTF-16 and is not: save it as UTF-8") from error
 
 
 def _iter_plain(file: BinaryIO) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pubvec.collection import DELETED, nlm_number
+from pubvec.collection import ARTICLES_FORMAT, DELETED, nlm_number
 from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.inflate import STDIN, check_file
 from pubvec.corpus.shards import ShardSummary, read_summary, write_shard
@@ -54,6 +54,7 @@ def parse(
     config = config or ParseConfig()
     sources = order_files(files)
     settings = json_ready(config)
+    settings["format"] = ARTICLES_FORMAT  # A folder that an older version began is not resumed.
     settings["files"] = [Path(source).name for source in sources]  # In the order of the shards.
     inputs = [Path(source) for source in sources if source != STDIN]
     for path in inputs:

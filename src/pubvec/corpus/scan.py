@@ -8,7 +8,8 @@ Records are cut in runs, as many as are at hand; a run that turns out to be bad 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from pubvec.corpus.inflate import DamagedStreamError
@@ -19,11 +20,20 @@ ROOTS = {
     "PubmedArticleSet": ("PubmedArticle", "PubmedBookArticle", _DELETIONS),
     "MedlineCitationSet": ("MedlineCitation", _DELETIONS),
     "PubmedBookArticleSet": ("PubmedBookArticle", _DELETIONS),
+    "BookDocumentSet": ("BookDocument", "DeleteDocument"),
 }
 """Root element → its children that are records."""
 _MAX_PROLOG_BYTES = 1 << 16
 _LONGEST_TAG_BYTES = 64
 _ENDS = {b"<!--": re.compile(rb"-->"), b"<![CDATA[": re.compile(rb"\]\]>"), b"<?": re.compile(rb"\?>")}
+_NEXT_DOCUMENT = re.compile(
+    rb"<\?xml(?=\s)|<(?:" + b"|".join(root.encode() for root in ROOTS) + rb")(?=[\s/>])"
+)
+_NCBI_ERROR = re.compile(rb"<ERROR>(.*?)</ERROR>|\"error\"\s*:\s*\"(.*?)\"", re.DOTALL)
+"""The words of NCBI's server where it answers with an error instead of records."""
+_DECLARED_ENCODING = re.compile(
+    rb"""\s+encoding\s*=\s*["'](?:utf-?16|ucs-?2|iso-10646-ucs-2)[^"']*["']""", re.IGNORECASE
+)
 _GREATER = re.compile(rb">")
 _VISIBLE = re.compile(rb"[^\s]")
 _PROLOG = re.compile(
@@ -54,6 +64,10 @@ class Flaw(NamedTuple):
     number: int
     byte: int
     reason: str
+
+
+class _DeclarationsError(InputError):
+    """A DOCTYPE declares entities or elements."""
 
 
 class _Window:
@@ -93,6 +107,12 @@ class _Window:
     def head(self, n_bytes: int) -> bytes:
         return self._data[self._position : self._position + n_bytes]
 
+    def has(self, start: bytes) -> bool:
+        """Whether the window begins with `start`, reading on as needed."""
+        while len(self) < len(start) and self.grow():
+            pass
+        return self.head(len(start)) == start
+
     def find_last_end(self, tags: Sequence[bytes]) -> int:
         """Offset behind the last of `tags` that is at hand, or 0."""
         found = [(self._data.rfind(tag, self._position), len(tag)) for tag in tags]
@@ -110,7 +130,7 @@ class _Window:
 
     def skip_to(self, pattern: re.Pattern[bytes]) -> bool:
         """Move on to the first match behind the first byte, forgetting what is passed."""
-        self.advance(1)
+        self.advance(min(1, len(self)))
         while not (token := self.search(pattern, limit=0)):
             self.advance(max(0, len(self) - _LONGEST_TAG_BYTES))
             if not self.grow():
@@ -129,31 +149,53 @@ class _Token(NamedTuple):
 class RecordScanner:
     """Iterator over the records of a stream in order, with a `Flaw` in the place of what is damaged.
 
+    The stream holds one XML document or several that follow each other, as when answers of efetch are appended to a file.
+
     Args:
-        chunks: the XML, inflated.
+        chunks: the XML, inflated, in an encoding that has ASCII's letters.
         source: its name, for messages.
         max_record_bytes: the longest record to read.
 
     Raises:
-        InputError: it is no PubMed XML, or its DOCTYPE has declarations.
+        InputError: the first document is no PubMed XML, or its DOCTYPE has declarations.
     """
 
     def __init__(self, chunks: Iterator[bytes], source: str, max_record_bytes: int) -> None:
         self._window = _Window(chunks)
-        declaration, root_tag, root = _read_prolog(self._window, source)
+        self._source = source
+        self._max_record_bytes = max_record_bytes
+        self._number = 0
+        self._split_until = 0
+        self._items = self._iter_items(self._begin_first_document())
+
+    def _begin_first_document(self) -> list[Flaw]:
+        """Begin the first document; one that is no PubMed XML is a flaw where another document follows it."""
+        try:
+            self._begin_document()
+        except _DeclarationsError:
+            raise
+        except InputError as error:
+            flaw = self._describe_document(error)
+            while self._window.skip_to(_NEXT_DOCUMENT):
+                with suppress(InputError):
+                    self._begin_document()
+                    return [flaw]
+            raise
+        return []
+
+    def _begin_document(self) -> None:
+        """Pass the prolog of a document and learn what its records are called."""
+        declaration, root_tag, root = _read_prolog(self._window, self._source)
         names = [name.encode() for name in ROOTS[root]]
         either = b"|".join(names)
         self._head = declaration + root_tag
         self._tail = b"</" + root.encode() + b">"
+        self._is_empty = root_tag.endswith(b"/>")
         self._closing_tags = [b"</" + name + b">" for name in names]
         self._token = re.compile(
             rb"<!--|<!\[CDATA\[|<\?|<(/?)(" + either + b"|" + root.encode() + rb")(?=[\s/>])"
         )
         self._restart = re.compile(rb"<(?:" + either + rb")(?=[\s/>])|</" + root.encode() + rb"\s*>")
-        self._max_record_bytes = max_record_bytes
-        self._number = 0
-        self._split_until = 0
-        self._items = iter(()) if root_tag.endswith(b"/>") else self._iter_items()
 
     def __iter__(self) -> Iterator[RawRecords | Flaw]:
         return self._items
@@ -164,19 +206,53 @@ class RecordScanner:
         self._number = run.number - 1
         self._split_until = run.byte + len(run.document) - len(self._head) - len(self._tail)
 
-    def _iter_items(self) -> Iterator[RawRecords | Flaw]:
+    def _iter_items(self, flaws: Sequence[Flaw]) -> Iterator[RawRecords | Flaw]:
+        yield from flaws
+        while True:
+            is_whole = self._is_empty or (yield from self._iter_document())
+            if not is_whole or not (yield from self._go_to_next_document()):
+                return
+
+    def _iter_document(self) -> Generator[RawRecords | Flaw, None, bool]:
+        """Yield the records of a document; return whether its end was found."""
         window = self._window
         while token := window.search(self._token, limit=self._max_record_bytes):
             if token.match.group() == self._tail[:-1] and not window.head(token.begin).strip():
                 window.advance(token.end)
-                yield from self._read_end()
-                return
+                closing = window.search(_GREATER)
+                window.advance(closing.end if closing else 0)
+                return True
             item = self._read(token)
             if item:
                 yield item
             if isinstance(item, Flaw) and not window.skip_to(self._restart):
-                return
+                return False
         yield self._flaw(self._explain_end(self._tail), self._number + 1)
+        return False
+
+    def _go_to_next_document(self) -> Generator[Flaw, None, bool]:
+        """Read what follows a root, which may be comments and further documents; return whether there is one."""
+        window = self._window
+        while visible := window.search(_VISIBLE):
+            window.advance(visible.begin)
+            if window.has(b"<!--"):
+                end = window.search(_ENDS[b"<!--"])
+                if end is None:
+                    yield self._unexpected()
+                    return False
+                window.advance(end.end)
+                continue
+            try:
+                self._begin_document()
+            except InputError as error:
+                yield self._describe_document(error)
+            else:
+                return True
+            if not window.skip_to(_NEXT_DOCUMENT):
+                return False
+        if window.end_reason:
+            yield self._flaw(window.end_reason, self._number + 1)
+        return False
 
     def _read(self, token: _Token) -> RawRecords | Flaw | None:
         """Read on to behind the markup at `token`; None for what is no record and may be there."""
@@ -231,23 +307,15 @@ class RecordScanner:
         self._window.advance(end.end)
         return None
 
-    def _read_end(self) -> Iterator[Flaw]:
-        """Read what follows the root, where only comments may be, to the end of the stream."""
-        window = self._window
-        closing = window.search(_GREATER)
-        window.advance(closing.end if closing else 0)
-        while visible := window.search(_VISIBLE):
-            window.advance(visible.begin)
-            end = window.search(_ENDS[b"<!--"])
-            if end is None or window.head(4) != b"<!--":
-                yield self._unexpected(": give one XML document a file")
-                return
-            window.advance(end.end)
-        if window.end_reason:
-            yield self._flaw(window.end_reason, self._number + 1)
+    def _describe_document(self, error: InputError) -> Flaw:
+        reason = str(error).removeprefix(self._source).lstrip(": ")
+        return self._flaw(f"one of several documents cannot be read: {reason}", self._number + 1)
 
-    def _unexpected(self, advice: str = "") -> Flaw:
-        return self._flaw(f"unexpected {_preview(self._window.head(40))}{advice}", self._number + 1)
+    def _unexpected(self) -> Flaw:
+        start = self._window.head(_MAX_PROLOG_BYTES)
+        said = _NCBI_ERROR.match(start.lstrip())
+        found = _describe_error(said) if said else f"unexpected {_preview(start[:40])}"
+        return self._flaw(found, self._number + 1)
 
     def _flaw(self, reason: str, number: int | None = None) -> Flaw:
         return Flaw(number or self._number, self._window.start, reason)
@@ -265,25 +333,34 @@ class RecordScanner:
 
 def _read_prolog(window: _Window, source: str) -> tuple[bytes, bytes, str]:
     """Pass everything up to the root's start tag; return the XML declaration, that tag, and its name."""
-    while window.grow() and len(window) < _MAX_PROLOG_BYTES:
+    while len(window) < _MAX_PROLOG_BYTES and window.grow():
         pass
     start = window.head(_MAX_PROLOG_BYTES)
     if not start.strip():
         raise InputError(f"{source} is empty: {window.end_reason or 'expected PubMed XML'}")
     match = _PROLOG.match(start)
     if match and match["subset"]:
-        raise InputError(
-            f"{source}: byte {match.start('subset')}, before record 1: the DOCTYPE declares entities or elements of "
+        byte = window.start + match.start("subset")
+        raise _DeclarationsError(
+            f"{source}: byte {byte}, before record 1: the DOCTYPE declares entities or elements of "
             "its own, which PubMed's files never do and attacks do: remove the part in [ ]"
         )
     expected = f"expected PubMed XML with the root {', '.join(ROOTS)}"
-    if not match or not match["root"] or b"\0" in start:
+    name = match["name"].decode(errors="replace") if match and match["root"] else ""
+    if name not in ROOTS and (said := _NCBI_ERROR.search(start)):
+        raise InputError(f"{source} is no PubMed XML: {_describe_error(said)}")
+    if not match or not match["root"] or b"\0" in start[: match.end()]:
         raise InputError(f"{source} is not PubMed XML: it begins with {_preview(start[:40])}, {expected}")
-    name = match["name"].decode(errors="replace")
     if name not in ROOTS:
-        raise InputError(f"{source}: byte {match.start('root')}: found the root <{name}>, {expected}")
+        byte = window.start + match.start("root")
+        raise InputError(f"{source}: byte {byte}: found the root <{name}>, {expected}")
     window.advance(match.end())
-    return match["declaration"] or b"", match["root"], name
+    return _DECLARED_ENCODING.sub(b"", match["declaration"] or b""), match["root"], name
+
+
+def _describe_error(said: re.Match[bytes]) -> str:
+    words = " ".join((said[1] or said[2] or b"").decode(errors="replace").split())
+    return f"NCBI's server wrote an error in place of records, {words[:300]!r}: fetch them again"
 
 
 def _preview(data: bytes) -> str:
