@@ -69,6 +69,20 @@ class LimitsConfig:
     """Tokens of all requests together that are encoded in one batch."""
     payload_limit: int = 8_000_000
     """Bytes of the body of a request. A longer one gets 413."""
+    max_body_memory: int = 128_000_000
+    """Bytes of the bodies of all requests together, of which the first 64 KiB of each are free. More get 429."""
+    max_header_bytes: int = 32_768
+    """Bytes of the head of a request, and of the trailers of its body. More get 431."""
+    max_header_count: int = 100
+    """Headers of a request, including trailers. More get 431."""
+    max_connections: int = 1000
+    """Open connections. The next one replaces an idle one. Without an idle one it gets 503, except for /health."""
+    max_concurrent_searches: int = 4
+    """Searches that run at a time, each in a thread."""
+    max_waiting_searches: int = 64
+    """Searches that may wait for a thread. The next one gets 429 at once."""
+    head_timeout_s: float = 10.0
+    """Seconds until the head of a request has arrived. Then the connection is closed."""
     request_timeout_s: float = 60.0
     """Seconds until a body has arrived (else 408) and until an answer begins (else 503)."""
 
