@@ -88,7 +88,7 @@ ADDRESSES = {
     "ray": {"scale/"},
     "fastapi": {"server/"},
     "starlette": {"server/"},
-    "uvicorn": {"server/app.py"},
+    "uvicorn": {"server/app.py", "server/protocol.py"},
     "prometheus_client": {"server/metrics.py"},
     "orjson": {"server/api_errors.py"},
     "mcp": {"server/mcp.py"},

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Response
 
 from makers_records import make_article, make_articles_folder
@@ -20,7 +19,7 @@ from pubvec.records import Article, Author, Correction, Journal, MeshHeading, Te
 from pubvec.retrieval.chat import ChatConfig
 from pubvec.retrieval.indexing import index
 from pubvec.retrieval.searcher import Searcher
-from pubvec.server.app import configure, create_app
+from pubvec.server.app import HttpServer, create_app, make_uvicorn_config
 from pubvec.server.config import LimitsConfig, ServerConfig
 
 JOURNALS = (
@@ -116,9 +115,10 @@ def make_app(searcher: Searcher, chat: ChatConfig | None = None) -> FastAPI:
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
+def serving(app: FastAPI, limits: LimitsConfig | None = None) -> Iterator[str]:
     """The address at which `app` is served from a thread."""
-    server = uvicorn.Server(configure(app, ServerConfig(port=0), LimitsConfig()))
+    limits = limits or LimitsConfig()
+    server = HttpServer(make_uvicorn_config(app, ServerConfig(port=0), limits))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

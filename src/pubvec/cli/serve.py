@@ -25,6 +25,9 @@ Port = Annotated[int, typer.Option("--port", "-p", min=0, max=65535)]
 Origins = Annotated[
     list[str], typer.Option("--cors-origin", help="Site whose pages may read answers; may be repeated.")
 ]
+StrictModel = Annotated[
+    bool, typer.Option("--strict-model", help="Refuse requests that name another model than the served one.")
+]
 RerankModel = Annotated[
     str | None, typer.Option("--reranker", help="Model of /rerank.", show_default="the encoder's cosine")
 ]
@@ -48,6 +51,7 @@ def serve(
     model: Model = None,
     reranker: RerankModel = None,
     cors_origin: Origins = [],  # noqa: B006  never changed
+    strict_model: StrictModel = False,
     *,
     limits: LimitsConfig,
     chat: ChatConfig,
@@ -56,12 +60,15 @@ def serve(
 
     Example: pubvec serve index/ --port 8000
     """
-    config = _make_config(host, port, cors_origin)
+    config = _make_config(host, port, cors_origin, strict_model)
     from pubvec.server import serve as run
 
     what = "embeddings" if index is None else str(index)
-    console().say(f"http://{host}:{port}/ serves {what}; interrupt to stop")
-    run(index, model=model, reranker=reranker, chat=chat, limits=limits, config=config)
+
+    def say(address: str) -> None:
+        console().say(f"{address}/ serves {what}; interrupt to stop")
+
+    run(index, model=model, reranker=reranker, chat=chat, limits=limits, config=config, on_ready=say)
 
 
 @with_config(LimitsConfig, "limits")
@@ -71,6 +78,7 @@ def embed_server(
     port: Port = 8000,
     reranker: RerankModel = None,
     cors_origin: Origins = [],  # noqa: B006  never changed
+    strict_model: StrictModel = False,
     *,
     limits: LimitsConfig,
 ) -> None:
@@ -78,11 +86,13 @@ def embed_server(
 
     Example: pubvec embed-server --port 8000
     """
-    config = _make_config(host, port, cors_origin)
+    config = _make_config(host, port, cors_origin, strict_model)
     from pubvec.server import serve as run
 
-    console().say(f"http://{host}:{port}/v1 serves embeddings of {model}; interrupt to stop")
-    run(model=model, reranker=reranker, limits=limits, config=config)
+    def say(address: str) -> None:
+        console().say(f"{address}/v1 serves embeddings of {model}; interrupt to stop")
+
+    run(model=model, reranker=reranker, limits=limits, config=config, on_ready=say)
 
 
 @with_config(LimitsConfig, "limits")
@@ -101,19 +111,24 @@ def mcp(
     """
     if transport not in ("stdio", "http"):
         raise ConfigError(f"transport is stdio or http, not {transport!r}")
-    config = _make_config(host, port, [])
+    config = _make_config(host, port)
     require("mcp", extra="serve")
     from pubvec.server import serve_http, serve_stdio
 
     if transport == "stdio":
         serve_stdio(index, model)
         return
-    console().say(f"http://{host}:{port}/mcp serves {index}; interrupt to stop")
-    serve_http(index, model, config=config, limits=limits)
+
+    def say(address: str) -> None:
+        console().say(f"{address}/mcp serves {index}; interrupt to stop")
+
+    serve_http(index, model, config=config, limits=limits, on_ready=say)
 
 
-def _make_config(host: str, port: int, origins: list[str]) -> ServerConfig:
+def _make_config(
+    host: str, port: int, origins: list[str] | None = None, strict_model: bool = False
+) -> ServerConfig:
     require("fastapi", extra="serve")
     from pubvec.server import KEY_VARIABLE, ServerConfig
 
-    return ServerConfig(host, port, os.environ.get(KEY_VARIABLE), tuple(origins))
+    return ServerConfig(host, port, os.environ.get(KEY_VARIABLE), tuple(origins or ()), strict_model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from pubvec.errors import PubvecError
@@ -33,17 +33,21 @@ class Failure(NamedTuple):
 
 
 def stream_answer(
-    searcher: Searcher, parameters: Parameters, chat: ChatConfig | None
+    searcher: Searcher,
+    parameters: Parameters,
+    chat: ChatConfig | None,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[Piece | Answer | Failure]:
     """Search, then yield the pieces of the answer as they arrive, and finally the whole `Answer` or a `Failure`.
 
-    The search runs before the first piece is requested. Its hits are those that the page of the same query shows.
+    The search runs before the first piece is requested. Its hits are those that the page of the same query shows. `check`
+    is called between its steps.
 
     Raises:
         InputError: The query is empty or malformed.
     """
     best = parameters.model_copy(update={"like": None, "offset": 0, "n": N_EVIDENCE, "sort": "relevance"})
-    answer = iter_answer(parameters.q, find_page(searcher, best).hits, searcher.count_tokens, chat)
+    answer = iter_answer(parameters.q, find_page(searcher, best, check).hits, searcher.count_tokens, chat)
     return _iter_numbered(answer)
 
 

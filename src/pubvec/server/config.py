@@ -28,6 +28,8 @@ class ServerConfig:
     """Key that every request must send. None means that no key is required."""
     origins: Sequence[str] = ()
     """Origins of other sites whose pages may use the server (CORS)."""
+    strict_model: bool = False
+    """True refuses requests that name another model than the served one."""
 
     def __post_init__(self) -> None:
         if self.key is not None and not self.key.strip():

@@ -90,6 +90,7 @@ class Embedder:
         prompt_name: str | None = None,
         truncate: bool = True,
         side: Side = "right",
+        allow_empty: bool = False,
     ) -> Prepared:
         """Tokenize `inputs`.
 
@@ -98,6 +99,7 @@ class Embedder:
             prompt_name: Name of the model's prompt to put before each text: `query` or `document`. None uses the default.
             truncate: Truncate inputs that are too long for the model. False refuses them.
             side: Side from which tokens are removed.
+            allow_empty: Accept empty texts. The model sees only their special tokens.
 
         Raises:
             ApiError: 400 if there is no input or an empty one, 413 if there are too many, 422 if the model does not have the
@@ -105,9 +107,9 @@ class Embedder:
         """
         self.check_number(len(inputs))
         empty = next((number for number, each in enumerate(inputs) if not each), None)
-        if empty is not None:
+        if empty is not None and not allow_empty:
             raise ApiError(400, f"input {empty} (counted from 0) is empty", error_type="empty")
-        prompt = self._prompt_of(prompt_name)
+        prompt = self.prompt_of(prompt_name)
         if sum(map(len, inputs)) > _N_CHARACTERS:
             return await to_thread.run_sync(self._prepare, inputs, prompt, truncate, side)
         return self._prepare(inputs, prompt, truncate, side)
@@ -182,7 +184,7 @@ class Embedder:
     ) -> FloatArray:
         """Return the cosine of `source` and each of `texts`. *Shape:* (n,)"""
         first = await self.prepare([source], prompt_name=names[0], truncate=truncate, side=side)
-        rest = await self.prepare(texts, prompt_name=names[1], truncate=truncate, side=side)
+        rest = await self.prepare(texts, prompt_name=names[1], truncate=truncate, side=side, allow_empty=True)
         vectors = await self.embed(Prepared(first.tokens + rest.tokens), OutputFormat())
         cosines: FloatArray = vectors[1:] @ vectors[0]
         return cosines
@@ -196,7 +198,12 @@ class Embedder:
         """Run `compute` in the thread that is kept for work outside of the batches, one call at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, compute, given)
 
-    def _prompt_of(self, name: str | None) -> str:
+    def prompt_of(self, name: str | None) -> str:
+        """Return the prompt of a name. None returns the default prompt of the model.
+
+        Raises:
+            ApiError: 422 if the model has no such prompt.
+        """
         if name is None:
             return self.encoder.prompts.default
         if name not in self._prompts:

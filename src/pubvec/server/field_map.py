@@ -57,18 +57,24 @@ class FieldMap(NamedTuple):
     """Fraction of the variance of the vectors that the plane shows."""
 
 
-def map_field(searcher: Searcher, parameters: Parameters, n: int = N_PLACES) -> FieldMap:
+def map_field(
+    searcher: Searcher,
+    parameters: Parameters,
+    n: int = N_PLACES,
+    check: Callable[[], None] = lambda: None,
+) -> FieldMap:
     """Place the best `n` hits by the two principal components of their vectors, and group them by k-means.
 
-    The groups are those of the whole vectors, not of their places in the plane.
+    The groups are those of the whole vectors, not of their places in the plane. `check` is called between the steps.
 
     Raises:
         InputError: The query is empty or malformed.
     """
-    hits = find_hits(searcher, parameters.model_copy(update={"n": n, "offset": 0}))
+    hits = find_hits(searcher, parameters.model_copy(update={"n": n, "offset": 0}), check)
     if not hits:
         return FieldMap([], [], 0.0)
     vectors = searcher.vectors([hit.pmid for hit in hits])
+    check()
     points, explained = project(vectors)
     groups = group_vectors(vectors, max(1, min(_N_GROUPS, len(hits) // 5)))
     names = name_groups(hits, groups, searcher.words, parameters.q)

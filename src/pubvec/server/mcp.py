@@ -6,6 +6,7 @@ The text of articles is data: tools return it in the fields of a typed result, n
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,12 +16,13 @@ from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from pubvec.errors import PubvecError
 from pubvec.records import Hit
 from pubvec.retrieval import Filters, Ranking, Searcher, badges_of, write_hits
-from pubvec.server.api_errors import ErrorResponder
-from pubvec.server.app import add_request_middleware, run
+from pubvec.server.api_errors import JSON, ErrorResponder, dump_json
+from pubvec.server.app import add_request_middleware, bind, run
 from pubvec.server.config import LimitsConfig, ServerConfig
 from pubvec.server.metrics import Metrics
 from pubvec.server.parameters import MAX_PMID
@@ -145,8 +147,16 @@ def create_http_app(server: MCPServer, config: ServerConfig, limits: LimitsConfi
         max_request_body_size=limits.payload_limit,
         host=config.host,
     )
+    # The tools send nothing on their own, so there is no event stream to open and no session to end. Without this route, GET
+    # would open a stream that never ends.
+    app.router.routes.insert(0, Route("/mcp", _refuse_stream, methods=["GET", "DELETE"]))
     add_request_middleware(app, limits, Metrics(), ErrorResponder(), config)
     return app
+
+
+async def _refuse_stream(_: Request) -> Response:
+    message = {"error": "there is no event stream here: send POST", "error_type": "method_not_allowed"}
+    return Response(dump_json(message), 405, {"Allow": "POST"}, JSON)
 
 
 def serve_http(
@@ -155,6 +165,7 @@ def serve_http(
     *,
     config: ServerConfig | None = None,
     limits: LimitsConfig | None = None,
+    on_ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve the tools over HTTP until the process is stopped.
 
@@ -162,7 +173,9 @@ def serve_http(
         PubvecError: The index or the model cannot be opened (see `Searcher`), or the port is taken.
     """
     config, limits = config or ServerConfig(), limits or LimitsConfig()
-    run(create_http_app(make_mcp_server(Searcher(index, model)), config, limits), config, limits)
+    sockets = bind(config)
+    app = create_http_app(make_mcp_server(Searcher(index, model)), config, limits)
+    run(app, config, limits, sockets, on_ready)
 
 
 def serve_stdio(index: Path | str, model: str | None = None) -> None:

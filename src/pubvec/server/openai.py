@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 from typing import Annotated, Any, Literal
+from uuid import uuid4
 
+import numpy as np
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
@@ -19,7 +21,7 @@ class EmbeddingsRequest(BaseModel):
     input: Inputs
     """Texts or lists of token ids. The ids are those of this server's model."""
     model: str | None = None
-    """Must be the one that is served, if it is given."""
+    """Name of the model. Any name is accepted unless the server runs with `--strict-model`."""
     encoding_format: Literal["float", "base64"] = "float"
     """`base64` encodes the vector as little-endian float32."""
     dimensions: Annotated[int, Field(ge=1)] | None = None
@@ -50,6 +52,42 @@ class EmbeddingsResponse(BaseModel):
     usage: Usage
 
 
+class RerankDocument(BaseModel):
+    """A document to rank."""
+
+    text: str
+
+
+class RerankRequest(BaseModel):
+    """A query, and documents to rank by relevance to it. Unknown fields are ignored."""
+
+    query: Annotated[str, Field(min_length=1)]
+    documents: Annotated[list[str | RerankDocument], Field(min_length=1)]
+    model: str | None = None
+    """Name of the model. Any name is accepted unless the server runs with `--strict-model`."""
+    top_n: Annotated[int, Field(ge=1)] | None = None
+    """Number of documents to return. None returns all of them."""
+    return_documents: bool = False
+    """True returns the text of each document, too."""
+
+
+class RerankResult(BaseModel):
+    """The relevance of one document."""
+
+    index: int
+    """Index of the document in the request."""
+    relevance_score: float
+    document: RerankDocument | None = None
+
+
+class RerankResponse(BaseModel):
+    """The documents, the most relevant first."""
+
+    id: str
+    model: str
+    results: list[RerankResult]
+
+
 class Model(BaseModel):
     """A served model."""
 
@@ -66,15 +104,24 @@ class ModelsResponse(BaseModel):
     data: list[Model]
 
 
-def make_openai_router(embedder: Embedder) -> APIRouter:
-    """Return the routes `/v1/embeddings`, `/embeddings` and `/v1/models`."""
+def make_openai_router(embedder: Embedder, *, is_strict: bool = False) -> APIRouter:
+    """Return the routes `/v1/embeddings`, `/embeddings`, `/v1/models` and `/v1/rerank`.
+
+    Args:
+        embedder: Encodes and scores.
+        is_strict: True refuses a request that names another model than the served one. Programs are often configured with
+            the name of a model of OpenAI, so by default the name is ignored.
+    """
     router = APIRouter(tags=["OpenAI"], responses=OPENAI_ERRORS)
     name = embedder.encoder.name
 
+    def check_model(model: str | None) -> None:
+        if is_strict and model not in (None, name):
+            raise ApiError(404, f"the model {model!r:.80} is not served here: {name!r} is")
+
     async def embeddings(request: EmbeddingsRequest) -> Response:
         """Return the vectors of texts. Texts that are too long for the model are truncated."""
-        if request.model not in (None, name):
-            raise ApiError(404, f"the model {request.model!r:.80} is not served here: {name!r} is")
+        check_model(request.model)
         prepared = await embedder.prepare(request.input)
         vectors = await embedder.embed(prepared, OutputFormat(truncate_dim=request.dimensions))
         rows: list[Any] = list(vectors)
@@ -95,6 +142,25 @@ def make_openai_router(embedder: Embedder) -> APIRouter:
         router.post(path, response_model=EmbeddingsResponse, operation_id=path.strip("/").replace("/", "_"))(
             embeddings
         )
+
+    @router.post("/v1/rerank", response_model_exclude_none=True)
+    async def rerank(request: RerankRequest) -> RerankResponse:
+        """Rank documents by relevance to a query, as the APIs of Cohere and Jina do."""
+        check_model(request.model)
+        texts = [each if isinstance(each, str) else each.text for each in request.documents]
+        scores = await embedder.score(request.query, texts)
+        shown = embedder.probabilities(scores)
+        order = np.argsort(-scores, kind="stable")[: request.top_n]
+        results = [
+            RerankResult(
+                index=int(index),
+                relevance_score=float(shown[index]),
+                document=RerankDocument(text=texts[index]) if request.return_documents else None,
+            )
+            for index in order
+        ]
+        scorer = embedder.reranker
+        return RerankResponse(id=uuid4().hex, model=name if scorer is None else scorer.name, results=results)
 
     @router.get("/v1/models")
     async def models() -> ModelsResponse:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -14,7 +15,11 @@ from pubvec.retrieval import Filters, Page, Ranking, Searcher, SearchRequest, So
 
 MAX_HITS = 10_000
 """Maximum depth of pages and exports. The command line has no limit."""
+MAX_PASSAGES = 100
+"""Maximum number of hits of a page that have a passage. Finding one takes longer than finding the hit."""
 MAX_PMID = 2**31 - 1
+_N_BLOCK = 10
+"""Number of passages that are found between two looks at the deadline."""
 
 
 def _drop_blank(values: Any) -> Any:
@@ -69,6 +74,16 @@ class Parameters(BaseModel):
     """Number of hits on a page."""
     offset: Annotated[int, Field(ge=0, le=MAX_HITS)] = 0
     """Number of hits to skip."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, values: Any) -> Any:
+        known = {name for key, each in cls.model_fields.items() for name in (key, each.alias or key)}
+        if isinstance(values, dict) and (unknown := sorted(values.keys() - known)):
+            near = get_close_matches(unknown[0], known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+            raise ValueError(f"there is no parameter {unknown[0][:80]!r}: {hint}")
+        return values
 
     @model_validator(mode="after")
     def _check(self) -> Parameters:
@@ -152,24 +167,48 @@ def read_request(searcher: Searcher, parameters: Parameters) -> SearchRequest:
     return searcher.read(parameters.q, like=like, filters=parameters.filters, ranking=parameters.ranking)
 
 
-def find_page(searcher: Searcher, parameters: Parameters) -> Page:
-    """Search, and return the page of hits with passages and facets. Paging ends at `MAX_HITS`.
+def find_page(searcher: Searcher, parameters: Parameters, check: Callable[[], None] = lambda: None) -> Page:
+    """Search, and return the page of hits with facets and with the passages of the first `MAX_PASSAGES` hits.
+
+    Args:
+        searcher: The open index.
+        parameters: The search. Paging ends at `MAX_HITS`.
+        check: Function that is called between the steps of the search. An error that it raises ends the search.
 
     Raises:
         InputError: The query is empty or malformed, or the index does not have the article of `like`.
     """
+    check()
     request = read_request(searcher, parameters)
-    page = searcher.page(request, parameters.n, parameters.offset, sort=parameters.sort)
-    return page._replace(has_more=page.has_more and parameters.end + parameters.n <= MAX_HITS)
+    check()
+    page = searcher.page(request, parameters.n, parameters.offset, sort=parameters.sort, with_passages=False)
+    hits: list[Hit] = []
+    for start in range(0, min(len(page.hits), MAX_PASSAGES), _N_BLOCK):
+        check()
+        hits += searcher.passages(request, page.hits[start : min(start + _N_BLOCK, MAX_PASSAGES)])
+    return page._replace(
+        hits=hits + page.hits[len(hits) :],
+        has_more=page.has_more and parameters.end + parameters.n <= MAX_HITS,
+    )
 
 
-def find_hits(searcher: Searcher, parameters: Parameters) -> list[Hit]:
+def find_hits(
+    searcher: Searcher, parameters: Parameters, check: Callable[[], None] = lambda: None
+) -> list[Hit]:
     """Search, and return the hits of the page without passages and facets.
 
     Raises:
         InputError: The query is empty or malformed, or the index does not have the article of `like`.
     """
+    check()
     request = read_request(searcher, parameters)
-    n, offset = parameters.n, parameters.offset
-    page = searcher.page(request, n, offset, sort=parameters.sort, with_passages=False, with_facets=False)
+    check()
+    page = searcher.page(
+        request,
+        parameters.n,
+        parameters.offset,
+        sort=parameters.sort,
+        with_passages=False,
+        with_facets=False,
+    )
     return page.hits

@@ -1,15 +1,14 @@
 """The HTTP protocol of uvicorn with limits on what a client may send before the app sees a request.
 
-uvicorn and httptools limit neither the size of a head or of trailers, nor the time in which a head arrives, nor the number of
-pipelined requests, and they refuse new connections when too many are open, even for a health check. This module adds these
-limits. Everything behind the head of a request is the business of `RequestMiddleware`.
+Uvicorn and httptools limit neither the size of a head or of trailers, nor the time in which a head arrives, nor the number
+of pipelined requests, and they refuse new connections when too many are open, even for a health check. This module adds
+these limits. Everything behind the head of a request is the business of `RequestMiddleware`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import httptools
@@ -77,8 +76,20 @@ class LimitedProtocol(HttpToolsProtocol):
         """Register a connection. If too many are open, close the one that has kept the server waiting for longest."""
         super().connection_made(transport)
         self._head_since = self.loop.time()
-        n_over = len(self.connections) - self.limits.max_connections
-        if n_over <= 0 or _close_slowest(self.connections, self):
+        if len(self.connections) <= self.limits.max_connections:
+            return
+        others = [
+            each
+            for each in self.connections
+            if isinstance(each, LimitedProtocol) and each is not self and not each.transport.is_closing()
+        ]
+        n_over = len(others) + 1 - self.limits.max_connections
+        if n_over <= 0:
+            return
+        if waiting := [each for each in others if each.waits_for_client]:
+            slowest = min(waiting, key=lambda each: each._head_since or each._head_arrived)
+            slowest.transport.abort()
+            self._is_reserved = slowest._is_reserved
             return
         self._is_reserved = True
         if n_over > _N_RESERVED:
@@ -207,13 +218,16 @@ class LimitedProtocol(HttpToolsProtocol):
         raise self._error
 
     def _refuse(self, status: int, message: str) -> None:
-        """Send an error and close. A response that has begun is cut off instead."""
-        if self.is_idle:
+        """Send an error and close. A response that has begun, or that an earlier request waits for, is cut off instead."""
+        if self.is_idle or not (self.cycle.response_started or self.pipeline):
             body = _error_body(message, "validation")
-            head = (
-                b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+            head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(
+                body
             )
             self.transport.write(STATUS_LINE[status] + head + body)
+        if not self.is_idle:
+            self.cycle.disconnected = True  # what the app still sends is dropped
+            self.cycle.message_event.set()
         self.transport.close()
 
     async def _answer_full(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -232,22 +246,6 @@ class LimitedProtocol(HttpToolsProtocol):
 def make_protocol(limits: LimitsConfig) -> type[LimitedProtocol]:
     """Return the protocol class that uvicorn shall use."""
     return type("Protocol", (LimitedProtocol,), {"limits": limits})
-
-
-def _close_slowest(connections: Iterable[object], new: LimitedProtocol) -> bool:
-    """Close the connection whose client has kept the server waiting for longest. Return False if there is none."""
-    waiting = [
-        each
-        for each in connections
-        if isinstance(each, LimitedProtocol)
-        and each is not new
-        and each.waits_for_client
-        and not each.transport.is_closing()
-    ]
-    if not waiting:
-        return False
-    min(waiting, key=lambda each: each._head_since or each._head_arrived).transport.abort()
-    return True
 
 
 def _error_body(message: str, error_type: str) -> bytes:

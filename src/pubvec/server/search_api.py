@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from pubvec.errors import InputError
 from pubvec.records import Hit
-from pubvec.retrieval import FORMATS, ChatConfig, Entry, Searcher, iter_written
+from pubvec.retrieval import FORMATS, Entry, Searcher, iter_written
 from pubvec.server.api_errors import API_ERRORS
 from pubvec.server.ask_stream import stream_answer
 from pubvec.server.field_map import map_field
@@ -25,6 +26,7 @@ from pubvec.server.schemas import (
     describe_page,
     dump_piece,
 )
+from pubvec.server.search_service import Cancellation, SearchService
 
 Asked = Annotated[Parameters, Query()]
 Pmid = Annotated[int, Path(ge=1, le=MAX_PMID)]
@@ -34,41 +36,56 @@ _FORMAT_OF = {form.suffix: name for name, form in FORMATS.items()}
 _BLOCK = 200
 
 
-def make_search_router(searcher: Searcher, chat: ChatConfig | None = None) -> APIRouter:
+def make_search_router(service: SearchService) -> APIRouter:
     """Return the routes `/search`, `/articles/{pmid}`, `/similar/{pmid}`, `/map.json`, `/export.{suffix}` and `/ask`."""
     router = APIRouter(tags=["search"], responses=API_ERRORS)
 
     @router.get("/search")
-    def search(parameters: Asked) -> SearchResponse:
-        """Return the best articles for a query. `docs/search.md` describes the syntax of queries."""
-        return describe_page(
-            find_page(searcher, parameters),
-            parameters.url("/search", offset=parameters.end),
-            searcher.version.number,
-        )
+    async def search(request: Request, parameters: Asked) -> SearchResponse:
+        """Return the best articles for a query. `docs/search.md` describes the syntax of queries.
+
+        The first 100 hits of a response have passages.
+        """
+        next_url = parameters.url("/search", offset=parameters.end)
+        return await service.run(request, partial(_search, parameters, next_url))
 
     @router.get("/articles/{pmid}")
-    def article(pmid: Pmid) -> ArticleResponse:
+    async def article(request: Request, pmid: Pmid) -> ArticleResponse:
         """Return one record."""
-        return describe_article(_entry_of(searcher, pmid))
+        entry = await service.run(request, lambda searcher, _: entry_of(searcher, pmid))
+        return describe_article(entry)
 
     @router.get("/similar/{pmid}")
-    def similar(pmid: Pmid, parameters: Asked) -> SearchResponse:
+    async def similar(request: Request, pmid: Pmid, parameters: Asked) -> SearchResponse:
         """Return the articles that are most similar to one article."""
-        _entry_of(searcher, pmid)
         near = parameters.model_copy(update={"q": "", "like": pmid})
         next_url = parameters.url(f"/similar/{pmid}", offset=parameters.end)
-        return describe_page(find_page(searcher, near), next_url, searcher.version.number)
+
+        def find(searcher: Searcher, cancellation: Cancellation) -> SearchResponse:
+            entry_of(searcher, pmid)
+            return _search(near, next_url, searcher, cancellation)
+
+        return await service.run(request, find)
 
     @router.get("/map.json")
-    def field(parameters: Asked) -> MapResponse:
+    async def field(request: Request, parameters: Asked) -> MapResponse:
         """Return the best 500 hits as points in a plane."""
-        return describe_map(map_field(searcher, parameters))
+        return await service.run(
+            request,
+            lambda searcher, cancellation: describe_map(
+                map_field(searcher, parameters, check=cancellation.check)
+            ),
+        )
 
     @router.get("/export.{suffix}", response_class=StreamingResponse)
-    def export(suffix: Suffix, parameters: Annotated[ExportParameters, Query()]) -> StreamingResponse:
+    async def export(
+        request: Request, suffix: Suffix, parameters: Annotated[ExportParameters, Query()]
+    ) -> StreamingResponse:
         """Return the best hits, or selected ones, as a file for a reference manager or a spreadsheet."""
-        hits = find_hits(searcher, parameters.wanted)
+        hits = await service.run(
+            request,
+            lambda searcher, cancellation: find_hits(searcher, parameters.wanted, cancellation.check),
+        )
         return StreamingResponse(
             write_blocks(hits, _FORMAT_OF[suffix]),
             media_type=FORMATS[_FORMAT_OF[suffix]].media_type,
@@ -76,17 +93,29 @@ def make_search_router(searcher: Searcher, chat: ChatConfig | None = None) -> AP
         )
 
     @router.get("/ask", response_class=StreamingResponse)
-    def ask(parameters: Asked) -> StreamingResponse:
+    async def ask(request: Request, parameters: Asked) -> StreamingResponse:
         """Stream an answer that a chat model writes from the best hits.
 
         Each line is a JSON object of type `text` or `citation`. The last one is of type `answer` or `failure`.
         """
-        pieces = stream_answer(searcher, parameters, chat)
-        return StreamingResponse(
-            (f"{dump_piece(piece)}\n" for piece in pieces), media_type="application/x-ndjson"
+        service.check_answers()
+        pieces = await service.run(
+            request,
+            lambda searcher, cancellation: stream_answer(
+                searcher, parameters, service.chat, cancellation.check
+            ),
         )
+        lines = (f"{dump_piece(piece)}\n" for piece in pieces)
+        return StreamingResponse(service.iterate(lines), media_type="application/x-ndjson")
 
     return router
+
+
+def _search(
+    parameters: Parameters, next_url: str, searcher: Searcher, cancellation: Cancellation
+) -> SearchResponse:
+    page = find_page(searcher, parameters, cancellation.check)
+    return describe_page(page, next_url, searcher.version.number)
 
 
 def write_blocks(hits: Sequence[Hit], form: str) -> Iterator[str]:
@@ -96,7 +125,12 @@ def write_blocks(hits: Sequence[Hit], form: str) -> Iterator[str]:
         yield block
 
 
-def _entry_of(searcher: Searcher, pmid: int) -> Entry:
+def entry_of(searcher: Searcher, pmid: int) -> Entry:
+    """Return the record of an article.
+
+    Raises:
+        HTTPException: 404 if the index does not have it.
+    """
     try:
         return searcher.articles([pmid])[0]
     except InputError as error:

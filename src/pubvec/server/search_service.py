@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -77,9 +77,13 @@ class SearchService:
         self._searcher = searcher
         self._limits = limits
         self._reopen = reopen
+        self._lock = threading.Lock()
         self._n_searches = 0
+        """Searches that run or wait."""
         self._n_answers = 0
-        self._threads = ThreadPoolExecutor(limits.max_concurrent_searches, thread_name_prefix="pubvec-searches")
+        self._threads = ThreadPoolExecutor(
+            limits.max_concurrent_searches, thread_name_prefix="pubvec-searches"
+        )
         self._answer_threads = ThreadPoolExecutor(
             limits.max_concurrent_searches, thread_name_prefix="pubvec-answers"
         )
@@ -88,6 +92,17 @@ class SearchService:
     def searcher(self) -> Searcher:
         """The current version of the index. A request should take it once, and use it to its end."""
         return self._searcher
+
+    def describe(self) -> dict[str, Any]:
+        """Return the version, size and date of the index, as `/info` shows them."""
+        searcher = self._searcher
+        file, date = searcher.version.through
+        return {
+            "version": searcher.version.number,
+            "n_articles": len(searcher),
+            "data_through_file": file,
+            "data_through_date": date,
+        }
 
     async def run(self, request: Request, work: Callable[[Searcher, Cancellation], _Result]) -> _Result:
         """Run `work` in a thread, and stop it when the client leaves or the time of the request is over.
@@ -107,9 +122,12 @@ class SearchService:
             cancellation.check()  # the client may have left while the search was waiting
             return work(searcher, cancellation)
 
-        self._n_searches += 1
-        found = asyncio.get_running_loop().run_in_executor(self._threads, search)
-        found.add_done_callback(self._count_finished)
+        with self._lock:
+            self._n_searches += 1
+        submitted = self._threads.submit(search)
+        # The place is free when the thread is, which may be later than the end of the request.
+        submitted.add_done_callback(self._count_finished)
+        found = asyncio.wrap_future(submitted)
         watcher = asyncio.ensure_future(_wait_for_disconnect(request))
         try:
             await asyncio.wait((found, watcher), return_when=asyncio.FIRST_COMPLETED)
@@ -118,7 +136,8 @@ class SearchService:
             return found.result()
         except SearchCanceledError as error:
             raise ApiError(
-                503, f"no answer within request_timeout_s ({limits.request_timeout_s:g} s): ask for less at a time"
+                503,
+                f"no answer within request_timeout_s ({limits.request_timeout_s:g} s): ask for less at a time",
             ) from error
         finally:
             cancellation.cancel()
@@ -147,7 +166,9 @@ class SearchService:
         """
         limit = self._limits.max_concurrent_searches
         if self._n_answers >= limit:
-            raise ApiError(429, f"max_concurrent_searches ({limit:,}) answers are being written: try again later")
+            raise ApiError(
+                429, f"max_concurrent_searches ({limit:,}) answers are being written: try again later"
+            )
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -188,7 +209,8 @@ class SearchService:
             await asyncio.to_thread(self.refresh)
 
     def _count_finished(self, _: object) -> None:
-        self._n_searches -= 1
+        with self._lock:
+            self._n_searches -= 1
 
 
 async def _wait_for_disconnect(request: Request) -> None:

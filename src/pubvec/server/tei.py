@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from pubvec.encoder import OutputFormat, Side, Token, choose_backend
+from pubvec.encoder import ModelSettings, OutputFormat, Side, TextEncoder, Token, choose_backend
 from pubvec.errors import InputError
 from pubvec.server.api_errors import API_ERRORS, JSON, ApiError, dump_json
 from pubvec.server.embedding import Embedder, Inputs
@@ -89,6 +90,8 @@ class TokenizeRequest(BaseModel):
 
     inputs: str | list[str]
     add_special_tokens: bool = True
+    prompt_name: str | None = None
+    """Name of a prompt of the model to put before each text: `query` or `document`."""
 
 
 class TokenResponse(BaseModel):
@@ -97,9 +100,9 @@ class TokenResponse(BaseModel):
     id: int
     text: str
     special: bool
-    start: int | None
-    """First character of the token in the text. It is null for a special token."""
-    stop: int | None
+    start: int | None = None
+    """First character of the token in the text, after the prompt if there is one. A special token has none."""
+    stop: int | None = None
 
 
 class DecodeRequest(BaseModel):
@@ -113,12 +116,16 @@ class InfoResponse(BaseModel):
     """The model and the limits of the server."""
 
     model_id: str
-    model_sha: str | None
+    served_model_name: str
+    model_sha: str | None = None
     model_dtype: str
     model_type: dict[str, Any]
     dimensions: int
-    reranker: str | None
-    max_input_length: int | None
+    reranker: str | None = None
+    """Name of the model of `/rerank`. Without it the cosine of the vectors ranks."""
+    index: dict[str, Any] | None = None
+    """Version, size and date of the index. A server of embeddings has none."""
+    max_input_length: int | None = None
     auto_truncate: bool
     max_concurrent_requests: int
     max_waiting_tokens: int
@@ -129,8 +136,16 @@ class InfoResponse(BaseModel):
     version: str
 
 
-def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
-    """Return the routes of text-embeddings-inference, of which `/embed` is also `POST /`."""
+def make_tei_router(
+    embedder: Embedder, metrics: Metrics, describe_index: Callable[[], dict[str, Any] | None] = lambda: None
+) -> APIRouter:
+    """Return the routes of text-embeddings-inference, of which `/embed` is also `POST /`.
+
+    Args:
+        embedder: Encodes and scores.
+        metrics: Shown by `/metrics`.
+        describe_index: Describes the current version of the index for `/info`.
+    """
     router = APIRouter(tags=["text-embeddings-inference"], responses=API_ERRORS)
     encoder = embedder.encoder
 
@@ -138,9 +153,13 @@ def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
     @router.post("/embed", response_model=list[list[float]])
     async def embed(request: EmbedRequest) -> Response:
         """Return the vector of each text."""
+        began = time.perf_counter()
         form = OutputFormat(request.normalize, request.dimensions)
-        vectors = await embedder.embed(await _prepare(request), form)
-        return Response(dump_json(vectors), media_type=JSON)
+        prepared = await _prepare(request)
+        tokenized = time.perf_counter()
+        vectors = await embedder.embed(prepared, form)
+        headers = _compute_headers(request.inputs, prepared.n_tokens, began, tokenized)
+        return Response(dump_json(vectors), media_type=JSON, headers=headers)
 
     @router.post("/embed_all", response_model=list[list[list[float]]])
     async def embed_all(request: EmbedAllRequest) -> Response:
@@ -148,7 +167,7 @@ def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
         vectors = await embedder.embed_each_token(await _prepare(request))
         return Response(dump_json(vectors), media_type=JSON)
 
-    @router.post("/rerank")
+    @router.post("/rerank", response_model_exclude_none=True)
     async def rerank(request: RerankRequest) -> list[Rank]:
         """Rank the texts by relevance, the most relevant first."""
         scores = await embedder.score(request.query, request.texts, truncate=request.truncate is not False)
@@ -175,13 +194,14 @@ def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
         )
         return [float(cosine) for cosine in cosines]
 
-    @router.post("/tokenize")
+    @router.post("/tokenize", response_model_exclude_none=True)
     def tokenize(request: TokenizeRequest) -> list[list[TokenResponse]]:
         """Return the tokens of each text, without truncation."""
         texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
         embedder.check_number(len(texts))
         special = request.add_special_tokens
-        tokens = [encoder.tokenizer.describe(text, has_special_tokens=special) for text in texts]
+        prompt = "" if request.prompt_name is None else embedder.prompt_of(request.prompt_name)
+        tokens = [encoder.tokenizer.describe(prompt + text, has_special_tokens=special) for text in texts]
         return [[_describe(token) for token in each] for each in tokens]
 
     @router.post("/decode")
@@ -197,11 +217,23 @@ def make_tei_router(embedder: Embedder, metrics: Metrics) -> APIRouter:
         except InputError as error:
             raise ApiError(422, str(error), error_type="tokenizer") from error
 
-    @router.get("/info")
+    @router.post("/predict", response_model=None)
+    async def predict() -> Response:
+        """Answer 424, because no classifier is served."""
+        raise ApiError(424, "the model is no classifier, which /predict needs: use /embed or /rerank")
+
+    @router.post("/embed_sparse", response_model=None)
+    async def embed_sparse() -> Response:
+        """Answer 424, because no model with sparse vectors is served."""
+        raise ApiError(424, "the model has no sparse vectors, which /embed_sparse needs: use /embed")
+
+    @router.get("/info", response_model_exclude_none=True)
     async def info() -> InfoResponse:
         """Describe the model and the limits of the server."""
-        return _describe_server(embedder)
+        return _describe_server(embedder, describe_index())
 
+    @router.head("/health", include_in_schema=False)
+    @router.head("/ping", include_in_schema=False)
     @router.get("/health", response_class=Response, responses={200: {"content": {}}})
     @router.get("/ping", response_class=Response, responses={200: {"content": {}}})
     async def health() -> Response:
@@ -228,18 +260,41 @@ def _describe(token: Token) -> TokenResponse:
     )
 
 
-def _describe_server(embedder: Embedder) -> InfoResponse:
+def _compute_headers(inputs: Sequence[Any], n_tokens: int, began: float, tokenized: float) -> dict[str, str]:
+    """Return the headers in which text-embeddings-inference reports the work of a request. Times are in milliseconds."""
+    now = time.perf_counter()
+    n_characters = sum(len(each) for each in inputs if isinstance(each, str))
+    return {
+        "x-compute-type": "cpu",
+        "x-compute-time": f"{1000 * (now - began):.0f}",
+        "x-compute-characters": str(n_characters),
+        "x-compute-tokens": str(n_tokens),
+        "x-total-time": f"{1000 * (now - began):.0f}",
+        "x-tokenization-time": f"{1000 * (tokenized - began):.0f}",
+    }
+
+
+def _describe_server(embedder: Embedder, index: dict[str, Any] | None) -> InfoResponse:
     encoder, reranker, limits = embedder.encoder, embedder.reranker, embedder.limits
     folder = encoder.folder
     return InfoResponse(
         model_id=encoder.name,
-        model_sha=None,
+        served_model_name=encoder.name,
         model_dtype="float32" if folder is None or choose_backend(folder)[1] == "fp32" else "int8",
-        model_type={"embedding": {}},
+        model_type={"embedding": {"pooling": _pooling_of(encoder)}},
         dimensions=encoder.dim,
         reranker=None if reranker is None else reranker.name,
+        index=index,
         max_input_length=encoder.max_seq_length,
         auto_truncate=True,
         version=__version__,
         **limits.__dict__,
     )
+
+
+def _pooling_of(encoder: TextEncoder) -> str:
+    """Return the pooling of the token vectors, or "unknown" if the files of the model do not say it."""
+    try:
+        return "unknown" if encoder.folder is None else ModelSettings.read(encoder.folder).pooling
+    except InputError:
+        return "unknown"

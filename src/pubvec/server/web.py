@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,6 @@ from pubvec.retrieval import (
     N_BEST,
     N_BY_YEAR,
     Answer,
-    ChatConfig,
     Decade,
     Flag,
     Page,
@@ -26,11 +26,13 @@ from pubvec.retrieval import (
     Years,
     name_author,
 )
-from pubvec.server.api_errors import explain
+from pubvec.server.api_errors import ApiError, explain
 from pubvec.server.ask_stream import N_EVIDENCE, Failure, Piece, describe, stream_answer
 from pubvec.server.field_map import map_field
+from pubvec.server.middleware import is_cross_site
 from pubvec.server.parameters import MAX_HITS, Parameters, find_page
 from pubvec.server.search_api import Asked
+from pubvec.server.search_service import Cancellation, SearchService
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -76,6 +78,10 @@ class PageRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             try:
                 return await handle(request)
+            except ApiError as error:
+                response = _refuse(request, error.status, [error.message])
+                response.headers.update(error.headers)
+                return response
             except (InputError, ConfigError) as error:
                 return _refuse(request, 400, [str(error)])
             except RequestValidationError as error:
@@ -86,40 +92,45 @@ class PageRoute(APIRoute):
         return guarded
 
 
-def make_web_router(searcher: Searcher, chat: ChatConfig | None = None) -> APIRouter:
-    """Return the routes of the pages and of their static files. With `chat` the results page offers answers."""
+def make_web_router(service: SearchService) -> APIRouter:
+    """Return the routes of the pages and of their static files. With a chat model the results page offers answers."""
     router = APIRouter(route_class=PageRoute, include_in_schema=False)
     files = {path.name: path for path in (_FOLDER / "static").iterdir() if path.is_file()}
 
     @router.get("/")
-    def search(parameters: Annotated[PageParameters, Query()]) -> HTMLResponse:
+    async def search(request: Request, parameters: Annotated[PageParameters, Query()]) -> HTMLResponse:
         if parameters.is_empty:
+            searcher = service.searcher
             through = searcher.version.through[1]
             return render("start.html", n_articles=len(searcher), through=through, examples=EXAMPLES)
         asked = parameters.model_copy(update={"answer": False})
-        values = _search_page(searcher, asked)
-        can_answer = (
-            chat is not None and chat.url is not None and asked.like is None and asked.q.strip() != ""
-        )
-        if can_answer and parameters.answer:
-            values |= _answer(stream_answer(searcher, asked, chat))
+        values = await service.run(request, partial(_search_page, asked))
+        has_chat = service.chat is not None and service.chat.url is not None
+        can_answer = has_chat and asked.like is None and asked.q.strip() != ""
+        # A link on another site may lead to a page, but must not make the chat model work.
+        if (
+            can_answer
+            and parameters.answer
+            and not is_cross_site({name: value.decode("latin-1") for name, value in request.scope["headers"]})
+        ):
+            service.check_answers()
+            parts = await service.run(
+                request, lambda searcher, stop: stream_answer(searcher, asked, service.chat, stop.check)
+            )
+            values |= _answer([part async for part in service.iterate(parts)])
         return render("search.html", can_answer=can_answer, **values)
 
     @router.get("/map")
-    def field(parameters: Asked) -> HTMLResponse:
-        return render(
-            "map.html",
-            parameters=parameters,
-            heading=_heading(searcher, parameters),
-            **map_field(searcher, parameters)._asdict(),
-        )
+    async def field(request: Request, parameters: Asked) -> HTMLResponse:
+        return await service.run(request, partial(_map_page, parameters))
 
     @router.get("/about")
-    def about() -> HTMLResponse:
-        return render("about.html", examples=EXAMPLES, **_facts(searcher))
+    async def about(request: Request) -> HTMLResponse:
+        facts = await service.run(request, lambda searcher, _: _facts(searcher))
+        return render("about.html", examples=EXAMPLES, **facts)
 
     @router.get("/static/{name}")
-    def static(name: str) -> FileResponse:
+    async def static(name: str) -> FileResponse:
         if name not in files:
             raise HTTPException(404, "there is no such file")
         return FileResponse(files[name], headers={**HEADERS, "Cache-Control": "no-cache"})
@@ -127,13 +138,23 @@ def make_web_router(searcher: Searcher, chat: ChatConfig | None = None) -> APIRo
     return router
 
 
+def _raw_headers(request: Request) -> dict[bytes, str]:
+    return {name: value.decode("latin-1") for name, value in request.scope["headers"]}
+
+
 def render(template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a template."""
     return HTMLResponse(_pages.get_template(template).render(**values), status, HEADERS)
 
 
-def _search_page(searcher: Searcher, parameters: Parameters) -> dict[str, Any]:
-    found = find_page(searcher, parameters)
+def _map_page(parameters: Parameters, searcher: Searcher, cancellation: Cancellation) -> HTMLResponse:
+    found = map_field(searcher, parameters, check=cancellation.check)
+    heading = _heading(searcher, parameters)
+    return render("map.html", parameters=parameters, heading=heading, **found._asdict())
+
+
+def _search_page(parameters: Parameters, searcher: Searcher, cancellation: Cancellation) -> dict[str, Any]:
+    found = find_page(searcher, parameters, cancellation.check)
     offset, n = parameters.offset, parameters.n
     bare = Parameters(q=parameters.q, like=parameters.like, ranking=parameters.ranking, sort=parameters.sort)
     return {
@@ -155,7 +176,7 @@ def _search_page(searcher: Searcher, parameters: Parameters) -> dict[str, Any]:
     }
 
 
-def _answer(parts: Iterator[Piece | Answer | Failure]) -> dict[str, Any]:
+def _answer(parts: Iterable[Piece | Answer | Failure]) -> dict[str, Any]:
     pieces: list[Piece] = []
     note = ""
     for part in parts:
