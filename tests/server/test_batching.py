@@ -119,10 +119,10 @@ def test_too_much_waiting_is_refused_at_once_and_nothing_of_it_computed(tiny):
             batcher.encode(tokens)
         )  # all that may wait, and more than is taken at once
         await asyncio.sleep(0)
-        batcher._count_waiting(1)
+        batcher._count_waiting(1, 0)
         with pytest.raises(ApiError, match="max_waiting_tokens") as refused:
             await batcher.encode(tokens)
-        batcher._count_waiting(-1)
+        batcher._count_waiting(-1, 0)
         assert refused.value.status == 429
         await first
         assert len(await batcher.encode(tokens)) == 40  # there is room again

@@ -48,9 +48,12 @@ def test_openai(address, encoder, expected):
     tokens = client.embeddings.create(model=encoder.name, input=encoder.tokenize(TEXTS))
     assert tokens.usage.prompt_tokens == sum(map(len, encoder.tokenize(TEXTS)))
     np.testing.assert_allclose([each.embedding for each in tokens.data], expected, atol=1e-6)
+    named = client.embeddings.create(model="text-embedding-3-small", input=TEXTS)
+    np.testing.assert_allclose([each.embedding for each in named.data], expected, atol=1e-6)
+    assert named.model == encoder.name, "the answer says which model it was"
     with pytest.raises(openai.NotFoundError, match="is not served here"):
-        client.embeddings.create(model="another", input="a")
-    with pytest.raises(openai.UnprocessableEntityError, match="dimensions is 999"):
+        client.models.retrieve("another")
+    with pytest.raises(openai.UnprocessableEntityError, match="999 dimensions"):
         client.embeddings.create(model=encoder.name, input="a", dimensions=999)
     with pytest.raises(openai.AuthenticationError):
         openai.OpenAI(base_url=f"{address}/v1", api_key="wrong").models.list()

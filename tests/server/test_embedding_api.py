@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from pubvec.encoder import load, load_scorer
 from pubvec.encoder.text_encoder import TextEncoder
+from pubvec.server.config import ServerConfig
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def test_tokenize_and_decode_are_each_others_inverse(client, encoder):
     tokens = client.post("/tokenize", json={"inputs": TEXTS}).json()
     assert [[token["id"] for token in each] for each in tokens] == encoder.tokenize(TEXTS)
     first = tokens[0]
-    assert first[0]["special"] and first[0]["start"] is None
+    assert first[0]["special"] and "start" not in first[0]
     assert all(token["stop"] > token["start"] for token in first[1:-1])
     plain = client.post("/tokenize", json={"inputs": TEXTS[3], "add_special_tokens": False}).json()[0]
     assert [token["id"] for token in plain] == encoder.tokenize([TEXTS[3]])[0][1:-1]
@@ -159,9 +160,6 @@ def test_models_are_listed_and_others_refused(client, encoder):
     assert [model["id"] for model in client.get("/v1/models").json()["data"]] == [encoder.name]
     assert client.get(f"/v1/models/{encoder.name}").json()["id"] == encoder.name
     assert client.get("/v1/models/other/model").status_code == 404
-    refused = client.post("/v1/embeddings", json={"input": "a", "model": "text-embedding-3-small"})
-    assert refused.status_code == 404
-    assert encoder.name in refused.json()["error"]["message"]
 
 
 def test_info_names_the_model_and_every_limit(encoder):
@@ -260,7 +258,99 @@ def test_the_queries_of_a_model_with_prompts_get_theirs(tmp_path, tiny_model):
 
 
 def test_an_app_without_an_index_has_no_pages(client):
-    assert client.get("/").status_code == 405
+    assert client.get("/").content == b"", "an empty answer to a probe"
     answer = client.get("/search", params={"q": "aspirin"}, headers={"Accept": "text/html"})
     assert answer.status_code == 404
     assert answer.json()["error_type"] == "not_found"
+
+
+def test_any_name_of_a_model_is_answered_unless_names_are_strict(encoder, client):
+    assert openai(client, "a", model="text-embedding-ada-002")["model"] == encoder.name
+    with make_client(encoder, config=ServerConfig(strict_model=True)) as strict:
+        headers = {"Host": "localhost"}
+        for path, ask in (
+            ("/v1/embeddings", {"input": "a"}),
+            ("/v1/rerank", {"query": "a", "documents": ["b"]}),
+        ):
+            assert strict.post(path, json={**ask, "model": encoder.name}, headers=headers).status_code == 200
+            assert strict.post(path, json=ask, headers=headers).status_code == 200
+            refused = strict.post(path, json={**ask, "model": "another"}, headers=headers)
+            assert refused.status_code == 404
+            assert refused.json()["error"]["type"] == "not_found_error"
+
+
+def test_rerank_in_the_form_of_cohere_and_jina(client):
+    texts = [*TEXTS, ""]
+    ranked = client.post("/rerank", json={"query": TEXTS[0], "texts": texts}).json()
+    documents = [*TEXTS[:2], *({"text": text} for text in texts[2:])]
+    answer = client.post(
+        "/v1/rerank", json={"query": TEXTS[0], "documents": documents, "model": "rerank-v3.5"}
+    )
+    results = answer.json()["results"]
+    assert [(each["index"], each["relevance_score"]) for each in results] == [
+        (each["index"], each["score"]) for each in ranked
+    ]
+    assert all("document" not in each for each in results)
+    asked = {"query": TEXTS[0], "documents": documents, "top_n": 2, "return_documents": True}
+    best = client.post("/v1/rerank", json=asked).json()["results"]
+    assert [each["document"]["text"] for each in best] == [texts[each["index"]] for each in results[:2]]
+    assert client.post("/v1/rerank", json={"query": "a", "documents": []}).status_code == 422
+
+
+def test_one_empty_text_is_ranked(client):
+    ranked = client.post("/rerank", json={"query": "a", "texts": [""]})
+    assert ranked.status_code == 200
+    assert list(ranked.json()[0]) == ["index", "score"], "no text: null"
+
+
+@pytest.mark.parametrize(("path", "reason"), [("/predict", "classifier"), ("/embed_sparse", "sparse")])
+def test_what_this_kind_of_model_cannot_do_is_424(client, path, reason):
+    answer = client.post(path, json={"inputs": "a"})
+    assert answer.status_code == 424
+    assert answer.json()["error_type"] == "backend"
+    assert reason in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ping"])
+def test_probes_by_head(client, path):
+    for method in ("HEAD", "GET"):
+        answer = client.request(method, path)
+        assert answer.status_code == 200
+        assert answer.content == b""
+
+
+def test_the_work_of_a_request_is_in_its_headers(client, encoder):
+    headers = client.post("/embed", json={"inputs": TEXTS}).headers
+    assert headers["x-compute-type"] == "cpu"
+    assert int(headers["x-compute-characters"]) == sum(map(len, TEXTS))
+    assert int(headers["x-compute-tokens"]) == sum(map(len, encoder.tokenize(TEXTS)))
+    assert int(headers["x-compute-time"]) >= int(headers["x-tokenization-time"]) >= 0
+
+
+def test_null_fields_are_left_out(client, encoder):
+    info = client.get("/info").json()
+    assert None not in info.values()
+    assert info["served_model_name"] == encoder.name
+    assert info["model_type"] == {"embedding": {"pooling": "mean"}}
+    special = client.post("/tokenize", json={"inputs": "a"}).json()[0][0]
+    assert special["special"] and "start" not in special
+
+
+def test_tokenize_with_a_prompt(client, encoder):
+    prompt = encoder.prompts.query
+    with_prompt = client.post("/tokenize", json={"inputs": "a b", "prompt_name": "query"}).json()
+    assert with_prompt == client.post("/tokenize", json={"inputs": f"{prompt}a b"}).json()
+    assert client.post("/tokenize", json={"inputs": "a", "prompt_name": "none"}).status_code == 422
+
+
+def test_metrics_by_the_names_of_tei(client):
+    client.post("/embed", json={"inputs": TEXTS})
+    client.post("/embed", json={"inputs": []})
+    lines = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#")
+    assert float(lines['te_request_count{method="/embed"}']) >= 2
+    assert float(lines['te_request_success{method="/embed"}']) >= 1
+    assert float(lines['te_request_failure{method="/embed"}']) >= 1
+    assert lines["te_queue_size"] == "0.0"
+    assert {"te_batch_next_size_count", "te_batch_next_tokens_count", "te_request_duration_count"} <= {
+        name.partition("{")[0] for name in lines
+    }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
@@ -94,6 +94,8 @@ def create_app(
         app.include_router(make_search_router(service))
         app.include_router(make_web_router(service))
         responder, describe_index = ErrorResponder(render_error), service.describe
+    else:
+        app.add_api_route("/", _answer_probe, methods=["GET", "HEAD"], include_in_schema=False)
     tei = make_tei_router(embedder, metrics, describe_index)
     openai = make_openai_router(embedder, is_strict=config is not None and config.strict_model)
     app.include_router(tei)
@@ -104,6 +106,10 @@ def create_app(
     app.add_middleware(FastPath, routes=fast)
     add_request_middleware(app, limits, metrics, responder, config)
     return app
+
+
+async def _answer_probe() -> Response:
+    return Response()
 
 
 def _describe_nothing() -> None:

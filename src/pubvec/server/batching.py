@@ -91,7 +91,7 @@ class DynamicBatcher:
         self._turns.append(request)
         for row, each in enumerate(tokens):
             self._waiting[self._kind(each)][request, row] = None
-        self._count_waiting(n_tokens)
+        self._count_waiting(n_tokens, len(tokens))
         self._start()
         try:
             return await request.done
@@ -139,7 +139,7 @@ class DynamicBatcher:
                 n_tokens += n_more
             for text in batch[1:]:
                 del alike[text]
-            self._count_waiting(-n_tokens)
+            self._count_waiting(-n_tokens, -len(batch))
             return batch
         return []
 
@@ -155,6 +155,7 @@ class DynamicBatcher:
         if error is None:
             self._metrics.batch_seconds.observe(time.perf_counter() - began)
             self._metrics.batch_tokens.observe(sum(len(request.tokens[row]) for request, row in batch))
+            self._metrics.batch_texts.observe(len(batch))
             self._metrics.inputs.inc(len(batch))
             for (request, row), vector in zip(batch, computed.result(), strict=True):
                 request.place(row, vector)
@@ -169,11 +170,12 @@ class DynamicBatcher:
     def _forget(self, request: _Request) -> None:
         for row in self._iter_waiting(request):
             del self._waiting[self._kind(request.tokens[row])][request, row]
-            self._count_waiting(-len(request.tokens[row]))
+            self._count_waiting(-len(request.tokens[row]), -1)
 
     def _kind(self, tokens: list[int]) -> int:
         return 0 if self._is_padded else len(tokens)
 
-    def _count_waiting(self, n_tokens: int) -> None:
+    def _count_waiting(self, n_tokens: int, n_texts: int) -> None:
         self._n_waiting_tokens += n_tokens
+        self._metrics.waiting_texts.inc(n_texts)
         self._metrics.waiting_tokens.set(self._n_waiting_tokens)

@@ -97,6 +97,7 @@ def make_web_router(service: SearchService) -> APIRouter:
     router = APIRouter(route_class=PageRoute, include_in_schema=False)
     files = {path.name: path for path in (_FOLDER / "static").iterdir() if path.is_file()}
 
+    @router.head("/")
     @router.get("/")
     async def search(request: Request, parameters: Annotated[PageParameters, Query()]) -> HTMLResponse:
         if parameters.is_empty:
