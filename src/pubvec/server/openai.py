@@ -147,20 +147,7 @@ def make_openai_router(embedder: Embedder, *, is_strict: bool = False) -> APIRou
     async def rerank(request: RerankRequest) -> RerankResponse:
         """Rank documents by relevance to a query, as the APIs of Cohere and Jina do."""
         check_model(request.model)
-        texts = [each if isinstance(each, str) else each.text for each in request.documents]
-        scores = await embedder.score(request.query, texts)
-        shown = embedder.probabilities(scores)
-        order = np.argsort(-scores, kind="stable")[: request.top_n]
-        results = [
-            RerankResult(
-                index=int(index),
-                relevance_score=float(shown[index]),
-                document=RerankDocument(text=texts[index]) if request.return_documents else None,
-            )
-            for index in order
-        ]
-        scorer = embedder.reranker
-        return RerankResponse(id=uuid4().hex, model=name if scorer is None else scorer.name, results=results)
+        return await _rerank(embedder, request)
 
     @router.get("/v1/models")
     async def models() -> ModelsResponse:
@@ -175,3 +162,20 @@ def make_openai_router(embedder: Embedder, *, is_strict: bool = False) -> APIRou
         return Model(id=name)
 
     return router
+
+
+async def _rerank(embedder: Embedder, request: RerankRequest) -> RerankResponse:
+    texts = [each if isinstance(each, str) else each.text for each in request.documents]
+    scores = await embedder.score(request.query, texts)
+    shown = embedder.probabilities(scores)
+    order = np.argsort(-scores, kind="stable")[: request.top_n]
+    results = [
+        RerankResult(
+            index=int(index),
+            relevance_score=float(shown[index]),
+            document=RerankDocument(text=texts[index]) if request.return_documents else None,
+        )
+        for index in order
+    ]
+    scorer = embedder.reranker or embedder.encoder
+    return RerankResponse(id=uuid4().hex, model=scorer.name, results=results)

@@ -77,6 +77,13 @@ def make_search_router(service: SearchService) -> APIRouter:
             ),
         )
 
+    _add_streams(router, service)
+    return router
+
+
+def _add_streams(router: APIRouter, service: SearchService) -> None:
+    """Add the routes whose response is a stream."""
+
     @router.get("/export.{suffix}", response_class=StreamingResponse)
     async def export(
         request: Request, suffix: Suffix, parameters: Annotated[ExportParameters, Query()]
@@ -107,8 +114,6 @@ def make_search_router(service: SearchService) -> APIRouter:
         )
         lines = (f"{dump_piece(piece)}\n" for piece in pieces)
         return StreamingResponse(service.iterate(lines), media_type="application/x-ndjson")
-
-    return router
 
 
 def _search(
