@@ -3,7 +3,7 @@ import random
 import pytest
 from datasets import Dataset
 
-from pubvec.training.batches import LengthBatchSampler
+from pubvec.training.batches import AnchorLengthBatchSampler, LengthBatchSampler
 
 
 def make_dataset(n: int, n_texts: int | None = None) -> Dataset:
@@ -75,3 +75,22 @@ def test_seed_and_epoch_decide_the_order():
 def test_any_batch_size_works(batch_size):
     batches = list(make_sampler(make_dataset(200), batch_size=batch_size))
     assert sorted(row for batch in batches for row in batch) == list(range(200))
+
+
+def test_anchors_alone_may_decide_what_is_of_like_length():
+    rng = random.Random(1)
+    columns = {
+        "query": [f"{number} " + "q" * rng.randint(1, 400) for number in range(256)],
+        "positive": [f"{number} " + "x" * rng.randint(1, 400) for number in range(256)],
+    }
+    dataset = Dataset.from_dict(columns)
+
+    def padding(kind: type[LengthBatchSampler]) -> int:
+        """Letters by which the anchors of all batches would be padded."""
+        lengths = [
+            [len(columns["query"][row]) for row in batch]
+            for batch in kind(dataset, batch_size=8, drop_last=False)
+        ]
+        return sum(max(batch) * len(batch) - sum(batch) for batch in lengths)
+
+    assert padding(AnchorLengthBatchSampler) < padding(LengthBatchSampler) / 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
     how accelerate deals them out. `batch_size` is that of a part; rows that do not divide are left out of the last batch.
     """
 
+    n_measured: ClassVar[int | None] = None
+    """The number of columns, from the first on, whose longest text is the length of a row; None means all."""
+
     def __init__(self, dataset: Dataset, **options: Any) -> None:
         super().__init__(dataset, **options)
         self._n_parts = processes().num_processes
@@ -32,7 +35,8 @@ class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
         names = [name for name in dataset.column_names if name not in (self.valid_label_columns or [])]
         columns = [dataset[name] for name in names]
         keys = [np.fromiter(map(hash, column), dtype=np.int64, count=len(dataset)) for column in columns]
-        lengths = [np.fromiter(map(len, column), dtype=np.int64, count=len(dataset)) for column in columns]
+        measured = columns[: self.n_measured]
+        lengths = [np.fromiter(map(len, column), dtype=np.int64, count=len(dataset)) for column in measured]
         self._keys = np.stack(keys, axis=1)
         self._lengths = torch.from_numpy(np.max(lengths, axis=0))
         self._made: tuple[int, list[list[int]]] | None = None
@@ -87,3 +91,9 @@ class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
             else:
                 skipped.append(row)
         return batch, skipped
+
+
+class AnchorLengthBatchSampler(LengthBatchSampler):
+    """Sorts by the length of the anchors alone, for a training that encodes nothing else of most rows."""
+
+    n_measured = 1

@@ -29,7 +29,7 @@ from sentence_transformers.util import all_gather, all_gather_with_grad, cos_sim
 from pubvec.encoder import resolve
 from pubvec.errors import ConfigError
 from pubvec.files import Manifest, read_manifest
-from pubvec.training.batches import LengthBatchSampler
+from pubvec.training.batches import AnchorLengthBatchSampler, LengthBatchSampler
 from pubvec.training.config import ColbertConfig, ContrastConfig
 from pubvec.training.data import FloatArray, Sources, as_folders, read_queries, training_columns
 from pubvec.training.loop import arguments, model_folder, open_model, quiet_libraries, save_model, train
@@ -77,6 +77,7 @@ def contrast(
     with folder as out:
         model = open_model(SentenceTransformer, start, config)
         columns = training_columns(table, logits)
+        sampler = AnchorLengthBatchSampler if config.fixed_candidates else LengthBatchSampler
         loss: ContrastLoss = ContrastLoss(model, config, temperature)
         if vectors is not None:
             targets, row_of = vectors
@@ -85,7 +86,7 @@ def contrast(
         trainer = SentenceTransformerTrainer(
             model=model,
             args=SentenceTransformerTrainingArguments(
-                **arguments(config, out, batch_sampler=LengthBatchSampler)
+                **arguments(config, out, batch_sampler=sampler)
             ),
             train_dataset=Dataset.from_dict(columns),
             loss=loss,
