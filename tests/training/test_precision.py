@@ -80,7 +80,7 @@ def test_freed_memory_is_kept():
     # Not through numpy, which asks for huge pages, of which there are too few to count.
     script = """
 import ctypes, resource, sys
-from pubvec.training.memory import keep_freed_memory
+from pubvec.training.precision import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 libc = ctypes.CDLL(None)

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
-from pubvec.training.distributed import processes
+from pubvec.training.loop import processes
 
 _BATCHES_PER_POOL = 32
 

@@ -85,9 +85,7 @@ def contrast(
             loss = FixedCandidatesLoss(model, config, targets)
         trainer = SentenceTransformerTrainer(
             model=model,
-            args=SentenceTransformerTrainingArguments(
-                **arguments(config, out, batch_sampler=sampler)
-            ),
+            args=SentenceTransformerTrainingArguments(**arguments(config, out, batch_sampler=sampler)),
             train_dataset=Dataset.from_dict(columns),
             loss=loss,
         )

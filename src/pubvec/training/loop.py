@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils import logging as transformers_logging
@@ -25,16 +26,15 @@ from pubvec.encoder import (
     count_positions,
     make_compatible,
 )
-from pubvec.errors import OutputError
+from pubvec.errors import ConfigError, OutputError
 from pubvec.files import MODEL_MANIFEST, OutputFolder, atomic_path, remove, write_json
 from pubvec.machine import count_cores
 from pubvec.progress import report
 from pubvec.training.config import TrainConfig
-from pubvec.training.distributed import processes, share_of
-from pubvec.training.memory import keep_freed_memory
 from pubvec.training.precision import (
     attention_kernel,
     has_fast_bfloat16,
+    keep_freed_memory,
     keep_hidden_states_narrow,
     set_dropout,
 )
@@ -45,6 +45,23 @@ _CHECKPOINTS = "checkpoints"
 _COMPLETE = "complete"
 _LOSS_STATE = "loss.safetensors"
 _MAX_WORKERS = 8
+
+
+def processes() -> PartialState:
+    """The processes of this training: one, or those that torchrun or accelerate started."""
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
+def share_of(batch_size: int) -> int:
+    """Rows of a batch that each process takes.
+
+    Raises:
+        ConfigError: `batch_size` does not divide among the processes.
+    """
+    n_processes = int(processes().num_processes)
+    if batch_size % n_processes:
+        raise ConfigError(f"batch_size is {batch_size}, which {n_processes} processes cannot share evenly")
+    return batch_size // n_processes
 
 
 @contextmanager

@@ -29,10 +29,13 @@ from pubvec.files import Manifest, OutputFolder, read_manifest, write_json
 from pubvec.progress import report
 from pubvec.training.config import PretrainConfig
 from pubvec.training.data import distinct_texts, read_pairs
-from pubvec.training.distributed import processes
-from pubvec.training.loop import arguments, model_folder, quiet_libraries, train, uses_bfloat16
-from pubvec.training.memory import keep_freed_memory
-from pubvec.training.precision import attention_kernel, keep_hidden_states_narrow, set_dropout
+from pubvec.training.loop import arguments, model_folder, processes, quiet_libraries, train, uses_bfloat16
+from pubvec.training.precision import (
+    attention_kernel,
+    keep_freed_memory,
+    keep_hidden_states_narrow,
+    set_dropout,
+)
 from pubvec.training.vocabulary import count_tokens, learn_vocabulary, make_tokenizer, open_tokenizer
 
 _VOCABULARY = "vocabulary.json"

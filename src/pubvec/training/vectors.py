@@ -23,7 +23,7 @@ from pubvec.errors import InputError
 from pubvec.files import fingerprint, read_manifest
 from pubvec.training.config import AlignConfig, ContrastConfig
 from pubvec.training.data import FloatArray
-from pubvec.training.distributed import processes
+from pubvec.training.loop import processes
 from pubvec.training.precision import halve_for_gpu
 
 _TEXTS_PER_SHARD = 512  # a few minutes of a base model on two cores
