@@ -76,8 +76,6 @@ def test_search_is_measured_at_several_sizes(tiny_index: Path, monkeypatch: pyte
     point = search.measure_here(tiny_index)
     assert point.n_articles == 40
     assert min(each.recall_at_10 for each in point.filters) > 0.9, "so few articles are scanned exactly"
-        "an exact scan finds what an exact scan finds"
-    )
     assert not any(each.n_short for each in point.filters)
     assert point.disk_bytes > 1000 and point.resident_bytes > 1e7
 

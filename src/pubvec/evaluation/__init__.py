@@ -1,4 +1,4 @@
-"""Systems × tasks → measures."""
+"""Evaluation: it measures systems on tasks, compares them, and says how fast they are."""
 
 import lazy_loader
 

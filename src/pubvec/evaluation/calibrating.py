@@ -1,4 +1,4 @@
-"""The verb `calibrate`: fit the probability that two texts belong together on held-out pairs."""
+"""The verb `calibrate` fits the probability that two texts belong together on held-out pairs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _N_FEWEST = 20
 
 
 class CalibrateReport(NamedTuple):
-    """What was fitted, and how good it is on pairs that it has not seen."""
+    """The report says what was fitted, and how good it is on pairs that the fit has not seen."""
 
     calibration: Calibration
     figures: dict[str, float]
-    """Measure → mean of two halves, each measured with the curve of the other."""
+    """This maps a measure to its mean over two halves of the pairs, each measured with the curve of the other half."""
 
 
 def calibrate(
@@ -107,7 +107,7 @@ def _fit(scores: PairScores) -> Calibration:
 
 
 def _cross_fit(scores: PairScores) -> dict[str, float]:
-    """Figures of each half of the pairs under the curve of the other half, and their mean."""
+    """Measure each half of the pairs with the curve of the other half, and return the means."""
     halves: list[Any] = [scores.map(lambda values, start=start: values[start::2]) for start in (0, 1)]  # type: ignore[misc]
     measured = [
         measure_probabilities(seen.map(_fit(unseen).apply), n_resamples=1)

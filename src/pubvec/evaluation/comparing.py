@@ -1,4 +1,4 @@
-"""The verb `compare`: a `results/` folder as one table, published figures beside measured ones."""
+"""The verb `compare` shows a `results/` folder as one table, with published figures beside measured ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEGEND = (
 
 @dataclass(frozen=True, order=True)
 class Column:
-    """One measure of one task."""
+    """A column of the table shows one measure of one task."""
 
     task: str
     measure: str
@@ -36,22 +36,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of one system. All values are fractions; what is not known is None."""
+    """A cell holds a figure of one system. All values are fractions; what is not known is None."""
 
     value: float | None
     interval: tuple[float, float] | None = None
     spread: float | None = None
     published: float | None = None
     p_value: float | None = None
-    """Of the difference to the baseline."""
+    """This is the p-value of the difference to the baseline."""
     error_removed: float | None = None
-    """Share of the baseline's distance to 1 that this system does not have; of what is better when lower, of its
-    distance to 0."""
+    """This is the share of the baseline's error that the system removes. The error is the distance to 1, or to 0 for a
+    measure that is better when it is lower."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One system: its cells in the order of the table's columns, None where nothing is known."""
+    """A row holds the cells of one system in the order of the columns; None stands where nothing is known."""
 
     system: str
     cells: tuple[Cell | None, ...]
@@ -59,13 +59,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Systems × measures of tasks."""
+    """A table of systems (rows) and measures of tasks (columns)."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     baseline: str | None = None
     precisions: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
-    """Task → precision of the weights → the systems that were measured with it."""
+    """This maps each task to the precisions of the weights, and each precision to the systems measured with it."""
 
 
 def compare(results: Path | str, *, with_published: bool = False, baseline: str | None = None) -> Table:
@@ -103,7 +103,7 @@ def compare(results: Path | str, *, with_published: bool = False, baseline: str 
 
 
 def read_results(results: Path | str) -> list[Result]:
-    """All results of a folder, in alphabetical order.
+    """Read all results of a folder, in alphabetical order.
 
     Raises:
         InputError: the folder is missing, holds no result, or a file in it is damaged.
@@ -115,9 +115,9 @@ def read_results(results: Path | str) -> list[Result]:
 
 
 def to_markdown(table: Table) -> str:
-    """The table in percent, as `value ± spread over seeds (published)`.
+    """Write the table in percent, as `value ± spread over seeds (published)`.
 
-    Against a baseline also the share of its error that is removed, and † where p < 0.05.
+    With a baseline, each cell also has the share of its error that is removed, and † where p < 0.05.
     """
     lines = [
         ["system", *map(str, table.columns)],
@@ -146,7 +146,7 @@ def precision_note(table: Table) -> str:
 
 
 def to_tsv(table: Table) -> str:
-    """One line for each cell that is known; fractions, empty where not known."""
+    """Write one line for each cell that is known, in fractions; a value that is not known is empty."""
     names = (
         "system",
         "task",
@@ -163,12 +163,12 @@ def to_tsv(table: Table) -> str:
 
 
 def to_json(table: Table) -> str:
-    """Columns, and rows of cells, as indented JSON; fractions."""
+    """Write columns, and rows of cells in fractions, as indented JSON."""
     return json.dumps(asdict(table), indent=2) + "\n"
 
 
 def error_removed(value: float, base: float, measure: str) -> float | None:
-    """Share of the distance of `base` to the best value that `value` does not have; None where there is none to remove."""
+    """Return the share of the error of `base` that `value` does not have; None where `base` has no error."""
     goal = 0.0 if measure in LOWER_IS_BETTER else 1.0
     return 1 - abs(goal - value) / abs(goal - base) if base != goal else None
 
@@ -182,7 +182,7 @@ def _precisions(by_system: Mapping[str, Mapping[str, Result]]) -> dict[str, dict
 
 
 def _columns(results: list[Result]) -> tuple[Column, ...]:
-    """Known tasks in their order, then others; the measures of each in the order of its result."""
+    """List known tasks in their order, then others, with the measures of each in the order of its result."""
     known = {name: place for place, name in enumerate(TASKS)}
     columns = {
         Column(result.task, measure): None

@@ -1,4 +1,4 @@
-"""Settings of the verbs of this room."""
+"""These are the settings of the verbs of this room."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pubvec.errors import ConfigError
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Settings of `evaluate`.
+    """These are the settings of `evaluate`.
 
     Raises:
         ConfigError: a number is out of its range, or a seed repeats.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """One draw of random negatives each."""
+    """Seeds of the draws of random negatives; each seed makes one draw."""
     n_resamples: int = 1000
-    """Bootstrap resamples for the intervals."""
+    """Number of bootstrap resamples for the intervals."""
     depth: int = 1000
     """Length of a ranking; a relevant document below it counts as not found."""
     max_seq_length: int | None = None
@@ -36,7 +36,7 @@ class EvaluateConfig:
     rerank_depth: int = 100
     """Documents of a query that a cross-encoder ranks anew in a retrieval task."""
     pair_rerank_depth: int = 20
-    """The same among the positives of all pairs, for RR@10 of pairs."""
+    """Positives of all pairs that a cross-encoder ranks anew for each anchor, for RR@10 of pairs."""
 
     def __post_init__(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
@@ -52,20 +52,22 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class CalibrateConfig:
-    """What a calibration is fitted on.
+    """These settings say what a calibration is fitted on.
 
     Raises:
         ConfigError: there is no seed.
     """
 
     rules: tuple[str, ...] = ()
-    """Pairs made by these rules; empty: of all rules."""
+    """Rules whose pairs are used; empty for all rules."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """One draw of random negatives each, as many as there are pairs."""
+    """Seeds of the draws of random negatives; each draw has as many as there are pairs."""
     max_seq_length: int | None = None
-    """Tokens of a text that count; None: what the model says."""
+    """Tokens of a text that count; by default what the model says."""
     backend: Literal["onnx", "torch"] | None = None
+    """onnx or torch; by default onnx where the model has been exported."""
     precision: Literal["fp32", "int8"] | None = None
+    """fp32 or int8, of the onnx backend; by default int8 where the model has it."""
 
     def __post_init__(self) -> None:
         if not self.seeds:
@@ -74,7 +76,7 @@ class CalibrateConfig:
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """Settings of `bench`.
+    """These are the settings of `bench`.
 
     Raises:
         ConfigError: a number is out of its range.

@@ -1,4 +1,4 @@
-"""The verb `evaluate`: models × tasks → `results/SYSTEM/TASK.json`."""
+"""The verb `evaluate` measures models on tasks, and writes `results/SYSTEM/TASK.json` for each."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _UNUSED: Mapping[ModelType, Sequence[str]] = {
     "late interaction": _RERANKING,
     "cross-encoder": _LATE,
 }
-"""Settings that a kind does not have."""
+"""Settings that a type of model does not have."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A task with its texts and the hashes of its files."""
+    """A job is a task with its texts and the hashes of its files."""
 
     task: Task
     texts: TaskTexts
@@ -108,7 +108,7 @@ def evaluate_jobs(
     trust_remote_code: Collection[str] = (),
     force: bool = False,
 ) -> list[Result]:
-    """`evaluate` of named models on tasks whose texts are read already; arguments and errors are its own."""
+    """Evaluate named models on tasks whose texts are read already; arguments and errors are those of `evaluate`."""
     config = config or EvaluateConfig()
     first = None
     if first_stage is not None:
@@ -141,7 +141,7 @@ def _lazy(name: str, source: ModelSource, config: EvaluateConfig, trusted: Colle
 
 
 def read_jobs(tasks: Sequence[str], data: Path | str) -> list[Job]:
-    """The texts of each task.
+    """Read the texts of each task.
 
     Raises:
         InputError: a file of a task is missing or damaged.
@@ -161,7 +161,7 @@ def _read(task: Task, data: Path) -> Job:
 
 
 def _hash(path: Path, texts: TaskTexts) -> str:
-    """Of a file; of a folder of articles, which no two runs of `parse` make alike, what was drawn from it."""
+    """Hash a file; or, for a folder of articles, which no two runs of `parse` make alike, what was drawn from it."""
     if path.is_dir() and isinstance(texts, RetrievalSet):
         return texts.hash_documents()
     return fingerprint(path)
@@ -221,8 +221,9 @@ def _evaluate_or_keep(
 
 
 def _settings(kind: ModelType, config: EvaluateConfig) -> dict[str, Any]:
-    """The settings that decide a result of this kind; what came later counts where it is used, so that results of older
-    versions are kept.
+    """Return the settings that decide a result of this type of model.
+
+    A setting that a later version added counts only where it is used, so that results of older versions are kept.
     """
     unused = {*_UNUSED[kind]}
     if config.query_expansion is None:

@@ -1,4 +1,4 @@
-"""Measures as values, written as the field writes them: `nDCG@10`, `R@100`, `RR@10`, `Pearson`.
+"""Measures are values here, written as the field writes them: `nDCG@10`, `R@100`, `RR@10`, `Pearson`.
 
 Ranking measures follow trec_eval: gains are linear, a document is relevant when its gain is above 0, and
 a query without a relevant document counts as 0. **Ties**: a run has one order, by score, then by document
@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.integer]
 
 Qrels = Mapping[str, Mapping[str, float]]
-"""Relevance judgements: query id → document id → gain."""
+"""Relevance judgements map a query id to document ids, and each of these to its gain."""
 
 _RANKING = ("nDCG", "R", "RR")
 _SCORE = ("Pearson", "Spearman", "AUC")
@@ -31,11 +31,11 @@ LOWER_IS_BETTER = ("Brier", "ECE")
 
 
 class Measure(NamedTuple):
-    """What is computed; `str(measure)` writes it as `parse_measure` reads it."""
+    """A measure says what is computed; `str(measure)` writes it as `parse_measure` reads it."""
 
     name: str
     cutoff: int | None = None
-    """Depth of the ranking that counts; None: all of it."""
+    """The depth of the ranking that counts; None for all of it."""
 
     def __str__(self) -> str:
         return self.name if self.cutoff is None else f"{self.name}@{self.cutoff}"
@@ -60,19 +60,19 @@ def parse_measure(text: str) -> Measure:
 
 @dataclass(frozen=True)
 class Run:
-    """One system's ranking of one collection. *Shape:* `ranking`, `scores`: (n_queries, depth)."""
+    """A run is one system's ranking of one collection. *Shape:* `ranking`, `scores`: (n_queries, depth)."""
 
     query_ids: Sequence[str]
     doc_ids: Sequence[str]
     ranking: IntArray
-    """Positions in `doc_ids`, best first."""
+    """The ranking holds positions in `doc_ids`, best first."""
     scores: FloatArray
 
 
 def measure_run(
     run: Run, qrels: Qrels, measures: Sequence[Measure], own_documents: Set[str] = frozenset()
 ) -> dict[Measure, FloatArray]:
-    """Values of each measure for each query of `run`. *Shape:* (n_queries,) each.
+    """Compute each measure for each query of `run`. *Shape:* (n_queries,) each.
 
     Args:
         run: every query must have judgements in `qrels`.
@@ -100,7 +100,7 @@ def measure_run(
 
 
 def pearson(x: FloatArray, y: FloatArray) -> float:
-    """Pearson's correlation. *Shape:* `x`, `y`: (n,)
+    """Compute Pearson's correlation. *Shape:* `x`, `y`: (n,)
 
     Raises:
         InputError: a value is not finite, or all values of one side are equal: undefined then.
@@ -114,12 +114,12 @@ def pearson(x: FloatArray, y: FloatArray) -> float:
 
 
 def spearman(x: FloatArray, y: FloatArray) -> float:
-    """Spearman's rank correlation; equal values share their mean rank. *Shape:* `x`, `y`: (n,)"""
+    """Compute Spearman's rank correlation; equal values share their mean rank. *Shape:* `x`, `y`: (n,)"""
     return pearson(_mean_ranks(_checked(x, "Spearman")), _mean_ranks(_checked(y, "Spearman")))
 
 
 def auc(positive: FloatArray, negative: FloatArray) -> float:
-    """Chance that a positive scores above a negative, ties counting half: the area under the ROC curve.
+    """Compute the area under the ROC curve: the chance that a positive scores above a negative, ties counting half.
 
     *Shape:* `positive`: (n_positives,), `negative`: (n_negatives,)
     """
@@ -130,7 +130,7 @@ def auc(positive: FloatArray, negative: FloatArray) -> float:
 
 
 def draw_resamples(n: int, n_resamples: int, seed: int = 0) -> FloatArray:
-    """How often each of `n` queries is drawn in each bootstrap resample. *Shape:* (n_resamples, n)
+    """Draw how often each of `n` queries is in each bootstrap resample. *Shape:* (n_resamples, n)
 
     Source: Efron 1979, doi:10.1214/aos/1176344552; over queries: Sakai 2006, doi:10.1145/1148170.1148261.
     """
@@ -138,13 +138,13 @@ def draw_resamples(n: int, n_resamples: int, seed: int = 0) -> FloatArray:
 
 
 def interval_of(resampled: FloatArray) -> tuple[float, float]:
-    """95 % percentile interval of a statistic. *Shape:* `resampled`: (n_resamples,)"""
+    """Compute the 95 % percentile interval of a statistic. *Shape:* `resampled`: (n_resamples,)"""
     low, high = np.nanquantile(resampled, [0.025, 0.975])
     return float(low), float(high)
 
 
 def _function_of(measure: Measure) -> Callable[[FloatArray, FloatArray], float]:
-    """Function of (gains in the order of the run, positive gains in the best order)."""
+    """Return the measure as a function of the gains in the order of the run, and the positive gains in the best order."""
     k = measure.cutoff
 
     def ndcg(gains: FloatArray, ideal: FloatArray) -> float:
@@ -168,7 +168,7 @@ def _dcg(gains: FloatArray) -> float:
 
 
 def _mean_ranks(values: FloatArray) -> FloatArray:
-    """Twice the mean rank of each value, which correlates as the mean rank does. *Shape:* (n,)"""
+    """Return twice the mean rank of each value, which correlates as the mean rank does. *Shape:* (n,)"""
     ordered = np.sort(values)
     return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")).astype(
         float
@@ -176,7 +176,7 @@ def _mean_ranks(values: FloatArray) -> FloatArray:
 
 
 def _checked(values: FloatArray, measure: str) -> FloatArray:
-    """`values` in double precision, finite and not empty."""
+    """Return `values` in double precision, after checking that they are finite and not empty."""
     values = np.asarray(values, dtype=np.float64)
     if not len(values):
         raise InputError(f"{measure} needs at least one score, and there is none")

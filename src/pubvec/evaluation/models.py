@@ -1,4 +1,4 @@
-"""Models to evaluate: what they are called, what identifies them, and loading them when needed."""
+"""Models to evaluate: this module names and identifies them, and loads them when they are needed."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from pubvec.evaluation.systems import find_system
 from pubvec.files import fingerprint
 
 ModelSource: TypeAlias = str | Path | Encoder | Scorer
-"""A folder, a hub name, a known short name, or a loaded encoder or scorer."""
+"""A model is given as a folder, a hub name, a known short name, or a loaded encoder or scorer."""
 
 _PROBES = ("insulin", "A trial of aspirin after stroke.", " ".join(["the kinase phosphorylates"] * 300))
 
 
 def name_models(models: Iterable[ModelSource] | Mapping[str, ModelSource]) -> dict[str, ModelSource]:
-    """Models by the names that their results are kept under.
+    """Return models by the names that their results are kept under.
 
     Args:
         models: a mapping names them; otherwise a published system has its name, a folder and an encoder
@@ -91,12 +91,12 @@ class LazyModel:
 
     @cached_property
     def scorer(self) -> Scorer:
-        """The model, loaded at the first use."""
+        """Return the model, which is loaded at the first use."""
         return self._load()
 
     @property
     def precision(self) -> str | None:
-        """The precision of the weights, `fp32` or `int8`; None for a model that was given loaded."""
+        """Return the precision of the weights, `fp32` or `int8`; None for a model that was given loaded."""
         if self._folder is None:
             return None
         if self.kind != "bi-encoder":
@@ -117,7 +117,7 @@ class LazyModel:
 
 
 def name_model(model: ModelSource) -> str:
-    """The name of a published system, the last part of a folder's path, or the name that a loaded model has."""
+    """Return the name of a published system, the last part of a folder's path, or the name that a loaded model has."""
     if isinstance(model, str | Path) and Path(model).is_dir():
         return name_of(model)
     name = name_of(model) if isinstance(model, str | Path) else model.name
@@ -135,9 +135,9 @@ def _hash_outputs(scorer: Scorer) -> str:
 
 
 def hash_folder(folder: Path) -> str:
-    """What identifies a model in results: SHA-256 over names and contents of all files.
+    """Return what identifies a model in results: SHA-256 over the names and contents of all files.
 
-    So an export or a calibration, which add files, make another model of it.
+    An export or a calibration adds files, and so makes another model of it.
     """
     digest = hashlib.sha256()
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -39,13 +39,13 @@ class MtebModel:
         )
 
     def encode(self, inputs: Iterable[Mapping[str, Sequence[str]]], **_: Any) -> FloatArray:
-        """Vectors of the texts of all batches, in their order. *Shape:* (n_texts, dim), float32"""
+        """Encode the texts of all batches, in their order. *Shape:* (n_texts, dim), float32"""
         return self.encoder.encode([text for batch in inputs for text in batch["text"]])
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Cosine of each with each. *Shape:* (n, dim), (m, dim) → (n, m)"""
+        """Compute the cosine of each with each. *Shape:* (n, dim), (m, dim) → (n, m)"""
         return self._functions.cos_sim(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Cosine row by row. *Shape:* (n, dim), (n, dim) → (n,)"""
+        """Compute the cosine row by row. *Shape:* (n, dim), (n, dim) → (n,)"""
         return self._functions.pairwise_cos_sim(embeddings1, embeddings2)

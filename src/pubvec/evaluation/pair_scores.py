@@ -1,4 +1,4 @@
-"""Statistics of the scores of balanced pairs, whatever scored them: Pearson and AUC, over seeds, with intervals."""
+"""Statistics of the scores of balanced pairs, of any kind of scorer: Pearson and AUC over seeds, with intervals."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class PairScores(NamedTuple):
 
     @classmethod
     def of(cls, seeds: Sequence[int], rows: Sequence[FloatArray]) -> PairScores:
-        """From the scores of the positives and then those of each seed's negatives."""
+        """Take the scores of the positives first, and then those of each seed's negatives."""
         return cls(rows[0], dict(zip(seeds, rows[1:], strict=True)))
 
     @classmethod
     def from_lists(cls, lists: Mapping[str, Any]) -> PairScores:
-        """What `as_lists` made of them."""
+        """Read what `as_lists` wrote."""
         negative = {int(seed): np.array(scores) for seed, scores in lists["negative"].items()}
         return cls(np.array(lists["positive"]), negative)
 
     def map(self, function: Callable[[FloatArray], FloatArray]) -> PairScores:
-        """The same pairs with `function` of their scores."""
+        """Return the same pairs with `function` applied to their scores."""
         return PairScores(
             function(self.positive), {seed: function(scores) for seed, scores in self.negative.items()}
         )
@@ -46,19 +46,19 @@ class PairScores(NamedTuple):
 
 
 def sigmoid(logits: FloatArray) -> FloatArray:
-    """1 / (1 + exp(−x)), which does not overflow. *Shape:* any"""
+    """Compute 1 / (1 + exp(−x)) without overflow. *Shape:* any"""
     return np.asarray((1 + np.tanh(_exact(logits) / 2)) / 2)
 
 
 def correlation(scores: PairScores, n_resamples: int) -> Figure:
-    """Pearson alone, as `measure_pair_scores` has it."""
+    """Compute the Pearson of `measure_pair_scores` alone."""
     return _over_seeds(
         scores, pearson_of_labels, resample_pearson, draw_resamples(len(scores.positive), n_resamples)
     )
 
 
 def measure_pair_scores(scores: PairScores, n_resamples: int) -> dict[str, Figure]:
-    """Pearson and AUC: the mean over seeds, its spread, and an interval over pairs.
+    """Compute Pearson and AUC: the mean over seeds, its spread, and an interval over pairs.
 
     A resample draws a pair together with its negatives, which share its anchor. Spearman is left out: on
     balanced labels it is √3/2 · (2 AUC − 1), at most 0.866.
@@ -71,9 +71,9 @@ def measure_pair_scores(scores: PairScores, n_resamples: int) -> dict[str, Figur
 
 
 def measure_probabilities(scores: PairScores, n_resamples: int) -> dict[str, Figure]:
-    """Figures of scores that are probabilities of being a positive, where every second pair is one.
+    """Measure scores that are probabilities of being a positive, where every second pair is one.
 
-    Pearson; the Brier score, the mean squared distance to the label (Brier 1950,
+    The figures are Pearson; the Brier score, the mean squared distance to the label (Brier 1950,
     doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2); and ECE, the expected calibration error: the mean distance,
     over 15 bins of as many pairs each, of mean probability and share of positives (Guo et al. 2017, arXiv 1706.04599;
     equal masses: Nixon et al. 2019, arXiv 1904.01685). The bins stay those of the sample in each resample.
@@ -88,7 +88,7 @@ def measure_probabilities(scores: PairScores, n_resamples: int) -> dict[str, Fig
 
 
 def resample_brier(scores: PairScores, counts: FloatArray) -> FloatArray:
-    """Mean over seeds of the Brier score in each resample. *Shape:* (n_resamples, n) → (n_resamples,)"""
+    """Compute the mean over seeds of the Brier score in each resample. *Shape:* (n_resamples, n) → (n_resamples,)"""
     n = len(scores.positive)
     errors = [
         (1 - _exact(scores.positive)) ** 2 + _exact(negative) ** 2 for negative in scores.negative.values()
@@ -97,7 +97,7 @@ def resample_brier(scores: PairScores, counts: FloatArray) -> FloatArray:
 
 
 def resample_ece(scores: PairScores, counts: FloatArray) -> FloatArray:
-    """Mean over seeds of the ECE in each resample. *Shape:* (n_resamples, n) → (n_resamples,)"""
+    """Compute the mean over seeds of the ECE in each resample. *Shape:* (n_resamples, n) → (n_resamples,)"""
     n = len(scores.positive)
     labels = np.repeat([1.0, 0.0], n)
     values = []
@@ -113,18 +113,18 @@ def resample_ece(scores: PairScores, counts: FloatArray) -> FloatArray:
 def _of_sample(
     resample: Callable[[PairScores, FloatArray], FloatArray], once: FloatArray
 ) -> Callable[[FloatArray, FloatArray], float]:
-    """The statistic of the sample itself: the resample that draws each pair once."""
+    """Return the statistic of the sample itself, which is the resample that draws each pair once."""
     return lambda positive, negative: float(resample(PairScores(positive, {0: negative}), once)[0])
 
 
 def pearson_of_labels(positive: FloatArray, negative: FloatArray) -> float:
-    """Correlation of all scores with their labels, 1 and 0. *Shape:* (n_positives,), (n_negatives,)"""
+    """Compute the correlation of all scores with their labels, 1 and 0. *Shape:* (n_positives,), (n_negatives,)"""
     labels = np.repeat([1.0, 0.0], [len(positive), len(negative)])
     return pearson(np.concatenate([positive, negative]), labels)
 
 
 def resample_pearson(scores: PairScores, counts: FloatArray) -> FloatArray:
-    """Mean over seeds of `pearson_of_labels` in each resample, from sums of scores and of their squares.
+    """Compute the mean over seeds of `pearson_of_labels` in each resample, from sums of scores and of their squares.
 
     *Shape:* `counts`: (n_resamples, n); returns (n_resamples,)
     """
@@ -140,7 +140,7 @@ def resample_pearson(scores: PairScores, counts: FloatArray) -> FloatArray:
 
 
 def resample_auc(scores: PairScores, counts: FloatArray) -> FloatArray:
-    """Mean over seeds of `auc` in each resample, from all comparisons of a positive and a negative.
+    """Compute the mean over seeds of `auc` in each resample, from all comparisons of a positive and a negative.
 
     *Shape:* `counts`: (n_resamples, n); returns (n_resamples,)
     """
@@ -155,7 +155,7 @@ def resample_auc(scores: PairScores, counts: FloatArray) -> FloatArray:
 
 
 def _powers(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Scores and their squares, in double precision: their difference is a variance."""
+    """Return scores and their squares in double precision, because a variance is a difference of their means."""
     exact = _exact(scores)
     return exact, exact**2
 

@@ -1,4 +1,4 @@
-"""Pictures of a `results/` folder: quality against speed and size, distributions of scores, reliability of probabilities."""
+"""Pictures of a `results/` folder show quality by speed and size, distributions of scores, and reliability diagrams."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pubvec.evaluation.results import Result
 from pubvec.evaluation.systems import SYSTEMS, find_system
 
 QUALITIES = (("pubmed-qa", "Pearson"), ("pubmed-qa-retrieval", "RR"), ("cysticfibrosis", "nDCG@10"))
-"""Tasks and measures of the picture of quality, where they were measured."""
+"""The picture of quality shows these tasks and measures, where they were measured."""
 _N_BINS = 15
 
 
@@ -48,7 +48,7 @@ def plot_results(results: Path | str, output: Path | str) -> list[Path]:
 
 
 def reliability(probabilities: FloatArray, labels: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean probability, and share of positives, of bins of as many pairs each: the points of a reliability diagram.
+    """Compute the points of a reliability diagram: mean probability and share of positives, in bins of as many pairs each.
 
     The bins are those of ECE (`pair_scores.measure_probabilities`). *Shape:* (n,), (n,) → (n_bins,), (n_bins,)
     """
@@ -134,7 +134,7 @@ def _plot_histogram(axes: Any, scores: PairScores, label: str) -> None:
 
 
 def open_pyplot() -> Any:
-    """The pyplot of matplotlib, which draws into files alone.
+    """Return the pyplot of matplotlib, set to draw into files alone.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

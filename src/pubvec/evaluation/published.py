@@ -1,4 +1,4 @@
-"""All systems of the published table, as far as they can be had."""
+"""Evaluation of all systems of the published table that can be fetched."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ logger = logging.getLogger(__name__)
 
 
 class PublishedReport(NamedTuple):
-    """What was evaluated, and what could not be had."""
+    """The report says what was evaluated, and what could not be fetched."""
 
     results: list[Result]
     missing: dict[str, str]
-    """System → reason."""
+    """This maps a system that could not be fetched to the reason."""
 
     @property
     def summary(self) -> str:
-        """One line: how many were had, and which were not."""
+        """Say in one line how many systems were evaluated, and which could not be fetched."""
         n_had, missing = len(PUBLISHED) - len(self.missing), ", ".join(self.missing)
         return f"{n_had} of {len(PUBLISHED)} published systems evaluated" + (
             f", not to be had: {missing}" if missing else ""
@@ -36,7 +36,7 @@ class PublishedReport(NamedTuple):
 
 
 PUBLISHED: tuple[System, ...] = tuple(system for system in SYSTEMS if system.published)
-"""Those with published figures."""
+"""The systems that have published figures."""
 
 
 def evaluate_published(
@@ -88,7 +88,7 @@ def evaluate_published(
 
 
 def _try(stage: Callable[[], list[Result]]) -> tuple[list[Result], str | None]:
-    """Results, or why there are none."""
+    """Return the results, or why there are none."""
     try:
         return stage(), None
     except (InputError, MissingExtraError) as error:
@@ -96,7 +96,7 @@ def _try(stage: Callable[[], list[Result]]) -> tuple[list[Result], str | None]:
 
 
 def _find(system: System, *, with_code: bool) -> str:
-    """The name under which `resolve` has it: that of a package with its weights, whose hash is known, else the hub's."""
+    """Return the name that `resolve` takes: that of a package with its weights and a known hash, else the hub's."""
     short_name = short_name_of(system)
     if short_name is not None:
         try:

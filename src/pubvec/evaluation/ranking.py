@@ -1,4 +1,4 @@
-"""Rankings by exact search or of what a first stage found, measured query by query."""
+"""Rankings by exact search, or of what a first stage found, which are measured query by query."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCORED_BLOCK = 1024
 
 
 def check_vectors(vectors: FloatArray, texts: Sequence[str], scorer: BiEncoderScorer) -> FloatArray:
-    """`vectors`, if each text has one, of numbers. *Shape:* (n_texts, dim)
+    """Return `vectors` after checking that each text has one, and that it is finite. *Shape:* (n_texts, dim)
 
     Raises:
         InputError: the encoder returned another shape, or a vector that is not finite.
@@ -37,7 +37,7 @@ def check_vectors(vectors: FloatArray, texts: Sequence[str], scorer: BiEncoderSc
 
 
 def score_pairs(scorer: Scorer, pairs: TextPairs) -> FloatArray:
-    """Scores of `pairs`, with progress. *Shape:* (n,)
+    """Score `pairs` and report progress. *Shape:* (n,)
 
     Raises:
         InputError: a score is not finite.
@@ -51,7 +51,7 @@ def score_pairs(scorer: Scorer, pairs: TextPairs) -> FloatArray:
 
 
 def check_finite(scores: FloatArray, scorer: Scorer) -> FloatArray:
-    """`scores`, if all of them are numbers.
+    """Return `scores` after checking that all of them are finite.
 
     Raises:
         InputError: one is not.
@@ -69,7 +69,7 @@ def rank_documents(
     doc_ids: Sequence[str],
     depth: int,
 ) -> Run:
-    """The `depth` best documents for each query by inner product, by an exact scan.
+    """Rank the `depth` best documents for each query by inner product, with an exact scan.
 
     *Shape:* `query_vectors`: (n_queries, dim), `document_vectors`: (n_documents, dim), of unit length.
     Equal scores are ordered as `measures` says: document ids descending.
@@ -89,7 +89,7 @@ def rank_documents(
 
 
 def scan_order(doc_ids: Sequence[str]) -> IntArray:
-    """Positions of the documents, ids descending: in this order a stable sort by score settles ties.
+    """Return the positions of the documents, ids descending: in this order a stable sort by score settles ties.
 
     *Shape:* (n_documents,)
     """
@@ -100,7 +100,7 @@ def scan_order(doc_ids: Sequence[str]) -> IntArray:
 def rank_blocks(
     blocks: Iterable[FloatArray], *, query_ids: Sequence[str], doc_ids: Sequence[str], depth: int
 ) -> Run:
-    """The `depth` best documents for each query, of scores that come a block of documents at a time.
+    """Rank the `depth` best documents for each query from scores that come a block of documents at a time.
 
     *Shape:* `blocks`: (n_queries, n_block) each, documents in the order of `scan_order`.
     """
@@ -146,7 +146,7 @@ def rank_collection(scorer: Scorer, collection: RetrievalSet, depth: int) -> Run
 
 
 def rerank(scorer: Scorer, collection: RetrievalSet, first: Run) -> Run:
-    """The documents of `first` for each query, in the order of `scorer`; all others count as not found."""
+    """Rank the documents of `first` anew for each query, by `scorer`; all others count as not found."""
     documents = list(collection.documents.values())
     pairs = [
         (query, documents[column])
@@ -191,7 +191,7 @@ def evaluate_retrieval(
 
 
 def measure_ranking(run: Run, collection: RetrievalSet, n_resamples: int) -> dict[str, Figure]:
-    """The collection's measures of `run`: means over queries."""
+    """Compute the measures of the collection for `run`, as means over queries."""
     query_ids = run.query_ids
     values = measure_run(run, collection.qrels, collection.measures, collection.own_documents)
     counts = draw_resamples(len(query_ids), n_resamples)

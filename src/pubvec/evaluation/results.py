@@ -16,17 +16,17 @@ from pubvec.errors import InputError
 from pubvec.files import atomic_path, fingerprint, json_ready, write_json
 
 _FP32_ENCODERS = ("TorchEncoder", "LateInteractionScorer", "CrossEncoderScorer")
-"""Classes that run through torch, which has no int8."""
+"""These classes run through torch, which has no int8."""
 SCORE_DECIMALS = 7
 """Decimals to which scores of pairs are kept: the precision of a float32 score."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measure of one system on one task."""
+    """A figure is one measure of one system on one task."""
 
     value: float
-    """As a fraction: the mean over queries, or over seeds."""
+    """The mean over queries, or over seeds, as a fraction."""
     interval: tuple[float, float]
     """95 % bootstrap interval over queries (pairs)."""
     spread: float | None = None
@@ -36,14 +36,14 @@ class Figure:
 
 
 class Outcome(NamedTuple):
-    """What the evaluation of one system on one set of texts yields."""
+    """An outcome is what the evaluation of one system on one set of texts gives."""
 
     n: int
-    """Queries, positive pairs, rated pairs, labeled texts or triples."""
+    """The number of queries, positive pairs, rated pairs, labeled texts or triples."""
     n_documents: int
-    """Documents; in classification, classes."""
+    """The number of documents; in classification, of classes."""
     figures: Mapping[str, Figure]
-    """Measure → figure."""
+    """Figures by the name of their measure."""
     scores: Mapping[str, Any]
     """Pair tasks: `positive` and, by seed, `negative` scores of each pair, and the `calibration` of a model that has one;
     similarity: `score` and `rating` of each pair; classification: `label` and `predicted` of each text; probes: `right`
@@ -54,19 +54,19 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Identity:
-    """What decides a result: when all of it is equal, the result on disk is kept."""
+    """The identity is what decides a result: when all of it is equal, the result on disk is kept."""
 
     model: str
     """SHA-256 of the files of the model folder, or of a few vectors where there is no folder."""
     data: Mapping[str, str]
-    """File name → SHA-256."""
+    """SHA-256 of each file, by its name."""
     config: Mapping[str, Any]
-    """Task and settings."""
+    """The task and the settings."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """Figures of one system on one task, and all that is needed to make them again."""
+    """A result holds the figures of one system on one task, and all that is needed to make them again."""
 
     system: str
     task: str
@@ -85,7 +85,7 @@ class Result:
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
     commit: str | None
-    """Of pubvec's own checkout, with `-dirty` where files differ from it; None outside of one."""
+    """The commit of pubvec's own checkout, with `-dirty` where files differ from it; None outside of one."""
     command: str
     kind: ModelType = "bi-encoder"
     score_definition: str = "cosine"

@@ -17,7 +17,7 @@ _N_AT_ONCE = 1_000
 
 Statistic = Callable[[PairScores, FloatArray], FloatArray]
 _OF_PAIRS: Mapping[str, Statistic] = {"Pearson": resample_pearson, "AUC": resample_auc}
-"""Measures that have no value of a single query, and can be had from the scores of pairs."""
+"""These measures have no value for a single query, and are computed from the scores of pairs."""
 
 
 def p_value(ours: Result, theirs: Result, measure: str) -> float | None:
@@ -70,10 +70,10 @@ def p_values(results: Sequence[Result], base: Result) -> dict[tuple[str, str], f
 def paired_bootstrap_test(
     ours: PairScores, theirs: PairScores, statistic: Statistic, *, seed: int = 0
 ) -> float:
-    """Twice the share of resamples in which the sign of the difference turns; both systems see the same pairs.
+    """Return twice the share of resamples in which the sign of the difference turns; both systems see the same pairs.
 
-    2,000 resamples of pairs, each with its negatives (Efron and Tibshirani 1993, An Introduction to the Bootstrap, 15.4;
-    for systems: Koehn 2004, W04-3250). The observed order counts as one more, so the least value is 1 in 2,001.
+    There are 2,000 resamples of pairs, each with its negatives (Efron and Tibshirani 1993, An Introduction to the Bootstrap,
+    15.4; for systems: Koehn 2004, W04-3250). The observed order counts as one more, so the least value is 1 in 2,001.
     Exchanging scores, as the permutation test does, would need systems with one scale.
 
     Raises:

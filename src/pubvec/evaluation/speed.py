@@ -1,4 +1,4 @@
-"""The verb `bench`: how fast a model embeds on this machine, and what share of the processor it uses."""
+"""The verb `bench` measures how fast a model embeds on this machine, and what share of the processor it uses."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TextSpeed:
 
 @dataclass(frozen=True)
 class SpeedReport:
-    """What `bench` measured of one model on this machine."""
+    """The report holds what `bench` measured of one model on this machine."""
 
     model: str
     backend: str

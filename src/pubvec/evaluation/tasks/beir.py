@@ -50,7 +50,7 @@ class BeirTask:
     measures: tuple[Measure, ...]
 
     def files(self, data: Path) -> list[Path]:
-        """The files that decide the result.
+        """Return the files that decide the result.
 
         Raises:
             InputError: one is missing.
@@ -146,7 +146,7 @@ def _warn_of_unknown(
 
 
 def _find(folder: Path, stems: list[str], suffixes: tuple[str, ...]) -> Path:
-    """The first that exists of the files with these stems and suffixes."""
+    """Return the first file that exists with one of these stems and suffixes."""
     names = [f"{stem}{suffix}" for stem in stems for suffix in suffixes]
     for name in names:
         if (folder / name).is_file():

@@ -22,7 +22,7 @@ _FORMS: Mapping[str, str] = {
     "sts:": "TEXT1,TEXT2,SCORE",
     "classify:": "TEXT,LABEL",
 }
-"""Tasks of columns of a file: what stands before the file, and the columns after it."""
+"""How a task is written that takes columns of a file: the prefix before the file, and the columns after it."""
 
 
 Task = (
@@ -40,7 +40,7 @@ Task = (
 
 
 def find_task(name: str) -> Task:
-    """The task with this name.
+    """Return the task with this name.
 
     Args:
         name: a key of `TASKS`; `held-out-RULE` for the held-out pairs of one rule in a `pairs/` folder;
@@ -71,7 +71,7 @@ def find_task(name: str) -> Task:
 
 
 def _find_own(name: str) -> Task | None:
-    """A task of columns of a file, or of a folder in BEIR layout; None where `name` has neither form."""
+    """Return a task of columns of a file, or of a folder in BEIR layout; None where `name` has neither form."""
     prefix = next((prefix for prefix in _FORMS if prefix and name.startswith(prefix)), "")
     file, _, after = name.removeprefix(prefix).rpartition(":")
     stem, columns = Path(file).stem, after.split(",")
@@ -89,7 +89,7 @@ def _find_own(name: str) -> Task | None:
 
 
 def _find_folder(name: str) -> BeirTask | None:
-    """`FOLDER` or `FOLDER:SPLIT`, known by a slash."""
+    """Return the task of `FOLDER` or `FOLDER:SPLIT`, which is known by its slash."""
     folder, colon, split = name.rpartition(":")
     if not colon or "/" in split:
         folder, split = name, DEFAULT_SPLIT
@@ -138,4 +138,4 @@ TASKS: Mapping[str, Task] = {
         _AMONG_10K,
     )
 } | {task.name: task for task in map(ProbeTask, PROBES)}
-"""Tasks by name."""
+"""All tasks that have a name, by it."""

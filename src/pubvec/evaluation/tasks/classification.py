@@ -23,18 +23,18 @@ _MAX_ITERATIONS = 1000
 
 @dataclass(frozen=True)
 class ClassificationTask:
-    """Texts with a class each, in two columns of a file."""
+    """The task reads texts, each with its class, from two columns of a file."""
 
     name: str
     file: str
     text: str
     label: str
-    """Column of texts or whole numbers."""
+    """The column of classes: texts or whole numbers."""
     n_folds: int = 5
     seed: int = 0
 
     def files(self, data: Path) -> list[Path]:
-        """The files that decide the result."""
+        """Return the files that decide the result."""
         return [find_path(data, self.file)]
 
     def load(self, data: Path) -> LabeledSet:
@@ -61,7 +61,7 @@ class ClassificationTask:
 
 
 def evaluate_classification(scorer: BiEncoderScorer, labeled: LabeledSet, *, n_resamples: int) -> Outcome:
-    """Accuracy and macro F1 of logistic regression on frozen unit vectors, with intervals over texts.
+    """Measure accuracy and macro F1 of logistic regression on frozen unit vectors, with intervals over texts.
 
     Each text is classified by the regression that was fitted on the folds without it; scikit-learn's defaults
     (L2, C = 1), stratified folds. F1 is the mean over classes of F1 over all texts together.
@@ -90,7 +90,7 @@ def evaluate_classification(scorer: BiEncoderScorer, labeled: LabeledSet, *, n_r
 
 
 def macro_f1(labels: IntArray, predicted: IntArray, counts: FloatArray) -> FloatArray:
-    """Mean over classes of F1 in each resample; a class that a resample lacks is left out of its mean.
+    """Compute the mean over classes of F1 in each resample; a class that a resample lacks is left out of its mean.
 
     *Shape:* `labels`, `predicted`: (n,); `counts`: (n_resamples, n); returns (n_resamples,)
     """
@@ -102,7 +102,7 @@ def macro_f1(labels: IntArray, predicted: IntArray, counts: FloatArray) -> Float
 
 
 def _predict(vectors: FloatArray, labels: IntArray, labeled: LabeledSet) -> IntArray:
-    """The class of each text, by the regression of the other folds. *Shape:* (n,)"""
+    """Predict the class of each text by the regression that was fitted on the other folds. *Shape:* (n,)"""
     linear = require("sklearn.linear_model", extra="train")
     selection = require("sklearn.model_selection", extra="train")
     folds = selection.StratifiedKFold(labeled.n_folds, shuffle=True, random_state=labeled.seed)

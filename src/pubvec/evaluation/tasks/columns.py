@@ -1,4 +1,4 @@
-"""Columns of evaluation files, checked: every complaint names the file, the column and the row."""
+"""Columns of evaluation files are checked here; every error names the file, the column and the row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Columns = dict[str, list[Any]]
 
 
 def text_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[str]:
-    """A column whose every value is a text that is not blank."""
+    """Return a column after checking that every value is a text that is not blank."""
     for row, value in enumerate(columns[name]):
         if not isinstance(value, str) or not value.strip():
             found = "blank" if isinstance(value, str) else repr(value)
@@ -26,7 +26,7 @@ def text_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list
 
 
 def text_lists(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[list[str]]:
-    """A column whose every value is a text that is not blank, or a list of one or more such texts."""
+    """Return a column, each value as a list of texts, after checking that none is blank and no list is empty."""
     lists = [value if isinstance(value, list) else [value] for value in columns[name]]
     for row, texts in enumerate(lists):
         if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
@@ -37,7 +37,7 @@ def text_lists(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[
 
 
 def optional_text_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[str]:
-    """A column of texts, "" where the file has none."""
+    """Return a column of texts, with "" where the file has none."""
     for row, value in enumerate(columns[name]):
         if value is not None and not isinstance(value, str):
             raise InputError(f"{path}, row {row}: {name!r} is {value!r}, and a text is needed")
@@ -45,7 +45,7 @@ def optional_text_column(columns: Mapping[str, list[Any]], name: str, path: Path
 
 
 def unique_ids(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[str]:
-    """A column of ids, as text, that all differ."""
+    """Return a column of ids as texts, after checking that all differ."""
     ids = [id_of(value, f"{path}, row {row}: {name!r}") for row, value in enumerate(columns[name])]
     seen: set[str] = set()
     for row, name_of_row in enumerate(ids):
@@ -56,7 +56,7 @@ def unique_ids(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[
 
 
 def number_column(columns: Mapping[str, list[Any]], name: str, path: Path) -> list[float]:
-    """A column whose every value is a finite number, or a text that reads as one."""
+    """Return a column of finite numbers, some of which may be written as texts."""
     numbers = [_number(value) for value in columns[name]]
     for row, number in enumerate(numbers):
         if number is None:
@@ -68,7 +68,7 @@ class Judgement(NamedTuple):
     """One judgement of one document for one query, as a file has it."""
 
     place: str
-    """File and row, for messages."""
+    """The file and the row, for messages."""
     query_id: str
     doc_id: str
     grade: float
@@ -162,7 +162,7 @@ def _check_known(where: str, what: str, name: str, known: Set[str]) -> None:
 
 
 def _number(value: Any) -> float | None:
-    """`value` as a finite number; None if it is none."""
+    """Return `value` as a finite number; None if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -45,7 +45,7 @@ _RANKING = (Measure("RR", 10),)
 
 @dataclass(frozen=True)
 class PairTask:
-    """Does a score tell a text's partner from a random one? The module says by what protocol."""
+    """The task asks whether a score tells the partner of a text from a random text, by the protocol of this module."""
 
     name: str
     file: str
@@ -57,7 +57,7 @@ class PairTask:
     """The published set that this one replaces; None: it is the set itself, or has no counterpart."""
 
     def files(self, data: Path) -> list[Path]:
-        """The files that decide the result."""
+        """Return the files that decide the result."""
         return [find_path(data, self.file)]
 
     def load(self, data: Path) -> PairSet:
@@ -87,7 +87,7 @@ class PairRetrievalTask:
     measures: tuple[Measure, ...]
 
     def files(self, data: Path) -> list[Path]:
-        """The files that decide the result."""
+        """Return the files that decide the result."""
         return self.pairs.files(data)
 
     def load(self, data: Path) -> RetrievalSet:
@@ -96,7 +96,7 @@ class PairRetrievalTask:
 
 
 def draw_negatives(n: int, seed: int) -> IntArray:
-    """For each of `n` anchors, the position of a positive that is not its own, drawn at random.
+    """Draw for each of `n` anchors the position of a positive that is not its own.
 
     *Shape:* (n,)
     """
@@ -112,7 +112,7 @@ def evaluate_pairs(
     first_stage: Scorer | None = None,
     rerank_depth: int = 20,
 ) -> Outcome:
-    """Scores of positive and negative pairs, and the rank of each positive among all positives.
+    """Score positive and negative pairs, and rank each positive among all positives.
 
     A bi-encoder that is calibrated has the figures of its probabilities beside those of its cosines.
     Late interaction is measured by mean MaxSim, with Pearson of the sum beside it; a cross-encoder by the
@@ -175,7 +175,7 @@ def _evaluate_maxsim(
     seeds: Sequence[int],
     n_resamples: int,
 ) -> Outcome:
-    """From one pass over the matrix of all anchors and all positives, of which no more than a block exists."""
+    """Evaluate in one pass over the matrix of all anchors and all positives, of which no more than a block exists."""
     _expect(scorer, scorer.definition.startswith("mean"), "the mean over query tokens")
     queries = scorer.encode_queries(pairs.anchors)
     query_ids, doc_ids = list(collection.queries), list(collection.documents)
@@ -199,7 +199,7 @@ def _evaluate_maxsim(
 def _evaluate_logits(
     scorer: Scorer, pairs: PairSet, collection: RetrievalSet, seeds: Sequence[int], n_resamples: int
 ) -> Outcome:
-    """AUC is the logits': it is the same over sigmoids, but for those that round to 1."""
+    """Evaluate logits. AUC is computed from them, because sigmoids order pairs alike, except those that round to 1."""
     _expect(scorer, scorer.definition == "logit", "logits")
     documents, columns = list(collection.documents.values()), _columns(pairs, seeds)
     texts = [
@@ -227,7 +227,7 @@ def _expect(scorer: Scorer, is_met: bool, what: str) -> None:
 
 
 def _columns(pairs: PairSet, seeds: Sequence[int]) -> IntArray:
-    """Which distinct positive each anchor meets: its own, then one at random for each seed.
+    """Return which distinct positive each anchor meets: its own, then one at random for each seed.
 
     *Shape:* (1 + n_seeds, n_pairs)
     """
@@ -250,5 +250,5 @@ def _picking(blocks: Iterable[FloatArray], places: IntArray, picked: FloatArray)
 
 
 def _cosines(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Row by row. *Shape:* `a`, `b`: (n, dim), of unit length; returns (n,)"""
+    """Compute cosines row by row. *Shape:* `a`, `b`: (n, dim), of unit length; returns (n,)"""
     return np.asarray(np.einsum("ij,ij->i", a, b))

@@ -25,17 +25,17 @@ PROBES = ("negation", "numbers", "genes", "languages")
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """The triples of one of `PROBES`, which the package carries."""
+    """The task reads the triples of one of `PROBES`, which the package carries."""
 
     probe: str
 
     @property
     def name(self) -> str:
-        """As tasks are asked for."""
+        """Return the name by which the task is asked for."""
         return f"probe-{self.probe}"
 
     def files(self, data: Path) -> list[Path]:
-        """The file that decides the result; in the package, whatever `data` is."""
+        """Return the file that decides the result; it is in the package, whatever `data` is."""
         with as_file(files("pubvec.evaluation.tasks") / "probe_texts" / f"{self.probe}.tsv") as path:
             return [path]
 
@@ -48,9 +48,9 @@ class ProbeTask:
 
 
 def evaluate_triples(scorer: Scorer, triples: TripleSet, *, n_resamples: int) -> Outcome:
-    """Accuracy: share of triples in which `right` scores above `wrong`, ties counting half; any kind of scorer.
+    """Compute the accuracy of any kind of scorer: the share of triples in which `right` scores above `wrong`.
 
-    With a 95 % bootstrap interval over triples.
+    Ties count half. The interval is a 95 % bootstrap interval over triples.
     """
     n = len(triples.anchors)
     texts = [

@@ -12,21 +12,21 @@ from pubvec.errors import InputError, require
 from pubvec.files import atomic_path
 
 _PARQUET_BRANCH = "refs/convert/parquet"
-"""Where the hub keeps every data set as Parquet, CONFIG/SPLIT/*.parquet, also those that were made by a script."""
+"""On this branch the hub keeps every data set as Parquet, CONFIG/SPLIT/*.parquet, also those that a script makes."""
 
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """One split of a data set on the hub."""
+    """This describes one split of a data set on the hub."""
 
     title: str
-    """What the model cards call it."""
+    """The name that the model cards use."""
     hub_name: str
-    """Or a folder with the same tree."""
+    """The name on the hub, or a folder with the same tree."""
     split: str
-    """CONFIG/SPLIT."""
+    """The configuration and the split, as CONFIG/SPLIT."""
     columns: Mapping[str, str]
-    """Column of our file → column there; a dot leads into a struct."""
+    """This maps a column of our file to the column there; a dot leads into a struct."""
 
 
 PUBLISHED_SETS: Mapping[str, PublishedSet] = {
@@ -46,12 +46,14 @@ PUBLISHED_SETS: Mapping[str, PublishedSet] = {
         {"article": "article", "abstract": "abstract"},
     ),
 }
-"""By the name of the file."""
+"""The published sets by the name of their file."""
 
 
 def find_path(data: Path, name: str) -> Path:
-    """Where a file or folder of a task is: in the data folder, else as seen from the current folder, else in the
-    cache where a published set is kept once it is fetched. The first of these where there is none.
+    """Return the place of a file or folder of a task.
+
+    It is looked for in the data folder, then as a path from the current folder, then in the cache, where a published set is
+    kept once it is fetched. The first of these places is returned where there is none.
     """
     places = [data / name, Path(name)]
     if name in PUBLISHED_SETS:
@@ -60,7 +62,7 @@ def find_path(data: Path, name: str) -> Path:
 
 
 def find_or_fetch(data: Path, name: str) -> Path:
-    """`find_path`, which fetches a published set that is nowhere.
+    """Return the place of a file as `find_path` does, and fetch a published set that is in none.
 
     Raises:
         InputError: the set is not here and could not be fetched.

@@ -24,28 +24,28 @@ from pubvec.evaluation.tasks.sets import PairSet, RetrievalSet, retrieval_of
 from pubvec.tablefiles import read_columns
 
 _N_CANDIDATES = 4
-"""Articles looked at for each that is wanted: many have no abstract."""
+"""So many articles are looked at for each that is wanted, because many have no abstract."""
 _LAST_WRONG = 2
-"""LiveQA's grade of an answer that is related and incorrect."""
+"""This is LiveQA's grade of an answer that is related and incorrect."""
 
 
 @dataclass(frozen=True)
 class RetrievalTask:
-    """A test collection in three files: `NAME_docs`, `NAME_queries` and `NAME_qrels`, as Parquet."""
+    """The task reads a test collection from three files: `NAME_docs`, `NAME_queries` and `NAME_qrels`, as Parquet."""
 
     name: str
     measures: tuple[Measure, ...]
     document_fields: tuple[str, ...]
-    """Joined by a space where they are not empty: a title, a text."""
+    """Columns of a document that are joined by a space where they are not empty: a title, a text."""
     grade: str
-    """Column of the judgements."""
+    """The column of the judgements."""
     n_judges: int = 1
     """The grade is the column divided by this: 4 where the column sums four judges' scores."""
     has_exponential_gain: bool = False
-    """Gain 2^grade − 1 (Burges et al. 2005, doi:10.1145/1102351.1102363) instead of the grade itself."""
+    """Whether the gain is 2^grade − 1 (Burges et al. 2005, doi:10.1145/1102351.1102363) instead of the grade itself."""
 
     def files(self, data: Path) -> list[Path]:
-        """The files that decide the result."""
+        """Return the files that decide the result."""
         return [find_path(data, f"{self.name}_{part}.parquet") for part in ("docs", "queries", "qrels")]
 
     def load(self, data: Path) -> RetrievalSet:
@@ -91,11 +91,11 @@ class TextRetrievalTask:
     file: str
     query: str
     document: str
-    """Column of a text, or of a list of texts that are a document each."""
+    """The column of documents: a text, or a list of texts that are a document each."""
     measures: tuple[Measure, ...]
 
     def files(self, data: Path) -> list[Path]:
-        """The files that decide the result."""
+        """Return the files that decide the result."""
         return [find_path(data, self.file)]
 
     def load(self, data: Path) -> RetrievalSet:
@@ -118,19 +118,19 @@ class TextRetrievalTask:
 
 @dataclass(frozen=True)
 class AmongArticlesTask:
-    """Another task's queries, among its documents and the abstracts of other articles, which nobody has judged."""
+    """The task asks another task's queries among its documents and abstracts of other articles, which nobody has judged."""
 
     name: str
     task: TextRetrievalTask
     articles: str
-    """A folder made by `pubvec parse`."""
+    """The folder that `pubvec parse` made."""
     n_documents: int
-    """Those of the task included."""
+    """The number of documents, those of the other task included."""
     seed: int = 0
-    """Of the draw of articles."""
+    """The seed of the draw of articles."""
 
     def files(self, data: Path) -> list[Path]:
-        """The files that decide the result."""
+        """Return the files that decide the result."""
         return [*self.task.files(data), find_path(data, self.articles)]
 
     def load(self, data: Path) -> RetrievalSet:
@@ -149,7 +149,7 @@ class AmongArticlesTask:
 
 @dataclass(frozen=True)
 class LiveQaTask:
-    """LiveQA Medical 2017 (Ben Abacha et al. 2017): questions of consumers, graded answers of trusted sites.
+    """The task reads LiveQA Medical 2017 (Ben Abacha et al. 2017): questions of consumers, graded answers of trusted sites.
 
     Grades are 1 incorrect, 2 incorrect but related, 3 incomplete, 4 excellent. The gain is the grade minus 2, and 0 for
     an incorrect answer, related or not. A question without a correct answer is left out. An answer counts by its text.
@@ -157,11 +157,11 @@ class LiveQaTask:
 
     name: str
     query: str
-    """Column of the question: as it was asked, or in an expert's words."""
+    """The column of the question, as it was asked or in an expert's words."""
     measures: tuple[Measure, ...]
 
     def files(self, data: Path) -> list[Path]:
-        """The files that decide the result."""
+        """Return the files that decide the result."""
         return [find_path(data, f"liveqa2017_{part}.parquet") for part in ("answers", "questions", "qrels")]
 
     def load(self, data: Path) -> RetrievalSet:
@@ -192,7 +192,7 @@ class LiveQaTask:
 
 
 def _draw_abstracts(articles: Path, n: int, seed: int, known: Set[str]) -> list[str]:
-    """`n` different abstracts of articles drawn at random, in the order of the draw, none of them `known`."""
+    """Draw `n` different abstracts of articles at random, none of them `known`, and return them in the order of the draw."""
     collection = Collection(articles)
     n_drawn = min(len(collection), _N_CANDIDATES * n)
     drawn = np.random.default_rng(seed).choice(len(collection), n_drawn, replace=False)

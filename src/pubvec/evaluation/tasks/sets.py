@@ -1,4 +1,4 @@
-"""What a task holds once it is read: the texts and what is known of them."""
+"""A task, once it is read, is one of these sets: texts and what is known of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pubvec.evaluation.measures import Measure, Qrels
 
 @dataclass(frozen=True)
 class PairSet:
-    """Texts that belong together: `anchors[i]` with `positives[i]`."""
+    """The set holds texts that belong together: `anchors[i]` with `positives[i]`."""
 
     anchors: list[str]
     positives: list[str]
@@ -21,18 +21,18 @@ class PairSet:
 
 @dataclass(frozen=True)
 class RetrievalSet:
-    """A collection with queries and graded judgements. Every query has at least one judgement."""
+    """The set holds a collection with queries and graded judgements. Every query has at least one judgement."""
 
     queries: Mapping[str, str]
     documents: Mapping[str, str]
     qrels: Qrels
     measures: tuple[Measure, ...]
-    """What a run is judged by."""
+    """The measures of a run."""
     own_documents: frozenset[str] = frozenset()
     """Queries whose document of the same id is no answer to them: it is taken out of their ranking."""
 
     def hash_documents(self) -> str:
-        """SHA-256 of the identifiers and texts, in their order."""
+        """Return the SHA-256 of the identifiers and texts, in their order."""
         digest = hashlib.sha256()
         for document in self.documents.items():
             digest.update(json.dumps(document).encode())
@@ -41,7 +41,7 @@ class RetrievalSet:
 
 @dataclass(frozen=True)
 class RatedSet:
-    """Pairs of texts that people have rated: `ratings[i]` of `texts[i]` and `others[i]`, higher is more alike."""
+    """The set holds pairs of texts and how alike people found them: `ratings[i]` of `texts[i]` and `others[i]`."""
 
     texts: list[str]
     others: list[str]
@@ -50,19 +50,19 @@ class RatedSet:
 
 @dataclass(frozen=True)
 class LabeledSet:
-    """Texts of known classes: `labels[i]` of `texts[i]`."""
+    """The set holds texts of known classes: `labels[i]` of `texts[i]`."""
 
     texts: list[str]
     labels: list[str]
     n_folds: int
-    """Parts of like composition, each classified by what was fitted on the others."""
+    """The number of parts of like composition; each is classified by what was fitted on the others."""
     seed: int
-    """Of the division into folds."""
+    """The seed of the division into folds."""
 
 
 @dataclass(frozen=True)
 class TripleSet:
-    """Texts with one that says the same and one that does not: `rights[i]` and `wrongs[i]` of `anchors[i]`."""
+    """The set holds texts, each with one that says the same and one that does not: `rights[i]` and `wrongs[i]`."""
 
     anchors: list[str]
     rights: list[str]
@@ -75,7 +75,7 @@ TaskTexts: TypeAlias = PairSet | RetrievalSet | RatedSet | LabeledSet | TripleSe
 def retrieval_of(
     pairs: PairSet, measures: tuple[Measure, ...], *, merges_queries: bool = False
 ) -> RetrievalSet:
-    """The pairs as a collection: each anchor asks for its positive among all. Equal positives are one document.
+    """Turn pairs into a collection: each anchor asks for its positive among all. Equal positives are one document.
 
     Args:
         pairs: rows of an anchor and one of its positives.

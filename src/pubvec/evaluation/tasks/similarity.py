@@ -21,7 +21,7 @@ from pubvec.tablefiles import read_columns
 
 @dataclass(frozen=True)
 class SimilarityTask:
-    """Pairs of texts with a number that people gave each, in three columns of a file."""
+    """The task reads pairs of texts, each with the number that people gave it, from three columns of a file."""
 
     name: str
     file: str
@@ -30,7 +30,7 @@ class SimilarityTask:
     rating: str
 
     def files(self, data: Path) -> list[Path]:
-        """The files that decide the result."""
+        """Return the files that decide the result."""
         return [find_path(data, self.file)]
 
     def load(self, data: Path) -> RatedSet:
@@ -53,7 +53,7 @@ class SimilarityTask:
 
 
 def evaluate_similarity(scorer: Scorer, rated: RatedSet, *, n_resamples: int) -> Outcome:
-    """Spearman and Pearson of score and rating, with intervals over pairs; any kind of scorer."""
+    """Compute Spearman and Pearson of score and rating for any kind of scorer, with intervals over pairs."""
     scores = score_pairs(scorer, list(zip(rated.texts, rated.others, strict=True)))
     ratings = np.array(rated.ratings)
     figures = {
