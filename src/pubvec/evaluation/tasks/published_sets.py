@@ -17,7 +17,7 @@ _PARQUET_BRANCH = "refs/convert/parquet"
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """This describes one split of a data set on the hub."""
+    """A published set is one split of a data set on the hub."""
 
     title: str
     """The name that the model cards use."""
