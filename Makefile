@@ -13,13 +13,17 @@ EVAL ?= $(wildcard ../shared/eval)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check fix bench audit docs docs-site clean
+.PHONY: run test test-all check fix bench audit dist docs docs-site clean
 
 run: $(VENV)/.installed
 	$(BIN)/pubvec models --fetch minilm --fetch mpnet
 	$(BIN)/pubvec run $(PUBMED) -o $(WORK) --preset $(PRESET) $(if $(EVAL),--data $(EVAL))
 
 test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# The tests that kill processes, start clusters or repeat whole jobs too. CI runs these.
+test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.installed-dev
@@ -59,6 +63,13 @@ $(VENV)-bench/.installed:
 	$(VENV)-bench/bin/python -m pip install --quiet $(TORCH_OPTIONS) "$(TORCH)"
 	$(VENV)-bench/bin/python -m pip install --quiet "sentence-transformers[onnx,openvino]" fastembed "model2vec[distill]"
 	touch $@
+
+# The wheel and the source archive, checked as an index of packages checks them.
+dist: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 clean:
 	rm -rf $(VENV) $(VENV)-bench build dist work site .cache

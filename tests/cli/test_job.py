@@ -11,6 +11,8 @@ from pubvec.errors import ConfigError, InputError
 from pubvec.pipeline import HELD_OUT, judge, run
 from pubvec.presets import PRESETS
 
+pytestmark = pytest.mark.slow
+
 FILES = ["pubmed26n0001.xml.gz", "pubmed26n0002.xml.gz"]
 SMALL = PRESETS["small"]
 PRESET = replace(

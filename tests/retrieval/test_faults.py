@@ -14,6 +14,8 @@ from faults import JOBS, Trial, build_shim, expected_of, make_world
 from pubvec.errors import OutputError, PubvecError
 from pubvec.retrieval import lexical
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
 from scale_world import bytes_of
 
 from makers import make_articles_xml
@@ -52,6 +53,7 @@ class Stray:
             worker(*done[0])
 
 
+@pytest.mark.slow
 def test_doubled_tasks_change_nothing(tiny_model: Path, tmp_path: Path) -> None:
     xml = [
         make_articles_xml(tmp_path / f"{name}.xml", 40, first_pmid=100 * n + 1)

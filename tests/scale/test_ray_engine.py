@@ -71,6 +71,7 @@ def lose_a_node(cluster: Any) -> None:
     cluster.add_node(num_cpus=2, num_gpus=0)
 
 
+@pytest.mark.slow
 def test_a_node_lost_in_the_middle_changes_no_byte(
     cluster: Any, engine: RayEngine, xml: list[Path], articles: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_node_lost_in_the_middle_changes_no_byte(
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_index_and_update_on_a_cluster(
     engine: RayEngine, xml: list[Path], tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -106,6 +108,7 @@ def test_index_and_update_on_a_cluster(
     assert here == ray
 
 
+@pytest.mark.slow
 def test_scores_and_vectors_of_a_cluster_are_what_training_reads(
     engine: RayEngine, cross: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -145,6 +148,7 @@ def die_once(number: int, folder: Path) -> None:
     (folder / str(number)).touch()
 
 
+@pytest.mark.slow
 def test_what_a_killed_worker_was_doing_is_done_again(
     engine: RayEngine, by_value: None, tmp_path: Path
 ) -> None:
@@ -158,6 +162,7 @@ def dying_worker(number: int) -> None:
     os._exit(1)
 
 
+@pytest.mark.slow
 def test_workers_that_always_die_end_the_run(engine: RayEngine, by_value: None) -> None:
     with pytest.raises(OutputError, match=r"workers died \d+ times"):
         list(engine.run(dying_worker, [(1,), (2,)]))

@@ -36,7 +36,7 @@ def address(searcher):
         yield address
 
 
-@pytest.fixture(params=["stdio", "http"])
+@pytest.fixture(params=[pytest.param("stdio", marks=pytest.mark.slow), "http"])
 def transport(request, folder, address):
     if request.param == "http":
         return f"{address}/mcp"
@@ -61,6 +61,12 @@ def refuse(transport: Any, tool: str, **arguments: Any) -> str:
     result = use(transport, lambda client: client.call_tool(tool, arguments))
     assert result.is_error
     return result.content[0].text
+
+
+def test_a_client_that_starts_the_server_gets_an_answer(folder):
+    """One call over stdio; the others start a process each, and run in CI."""
+    command = mcp.StdioServerParameters(command=sys.executable, args=["-m", "pubvec", "mcp", str(folder)])
+    assert call(command, "search", query="aspirin after a stroke", n=1)["hits"]
 
 
 def test_tools_have_types_and_descriptions(transport):

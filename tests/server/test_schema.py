@@ -11,6 +11,8 @@ from web_world import make_web_index
 from pubvec.retrieval.searcher import Searcher
 from pubvec.server.app import create_app
 
+pytestmark = pytest.mark.slow
+
 schemathesis = pytest.importorskip("schemathesis")
 positive_data_acceptance = pytest.importorskip("schemathesis.specs.openapi.checks").positive_data_acceptance
 

@@ -149,6 +149,7 @@ def test_training_sees_prefixes_and_expansion(pairs, tiny_model, tmp_path, monke
     assert documents.shape[1] <= 32
 
 
+@pytest.mark.slow
 def test_interrupted_training_resumes_exactly(trained, pairs, tiny_model, tmp_path):
     config = ColbertConfig(n_epochs=4, checkpoint_s=0.001, **SHORT)
     output = tmp_path / "colbert"

@@ -75,6 +75,7 @@ def test_dropout_is_that_of_the_config(tiny_model, dropout, expected):
     assert found == {expected}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are read as Linux counts them")
 def test_freed_memory_is_kept():
     # Not through numpy, which asks for huge pages, of which there are too few to count.

@@ -39,6 +39,7 @@ def start(*arguments: Path, checkpoint_s: float = 0.01) -> subprocess.Popen[str]
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
 def test_killed_training_resumes_exactly(pairs, tiny_model, teacher, tmp_path):
     vectors = tmp_path / "vectors"
@@ -90,6 +91,7 @@ pretrain(pairs, f"{output}/pretrain", compared_with=student, config=config)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_loss_curve_of_one(pairs, scored_pairs, tiny_model, teacher, tmp_path):
     script = tmp_path / "train.py"
     script.write_text(EVERY_TRAINER)

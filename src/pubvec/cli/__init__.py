@@ -25,6 +25,8 @@ _INTERRUPTED = "interrupted: repeat the command to go on where it stopped"
 
 INTERNAL = "a fault of pubvec itself"
 """How the message of an error begins that no stage foresaw."""
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[-4]
+"""The base of all errors of usage, which is click's or typer's own by typer's version, under several names."""
 app = CommandLine(
     name="pubvec",
     help="Small sentence-embedding models for biomedical literature, and a PubMed search on an ordinary CPU.",
@@ -65,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
         code = _invoke(arguments)
         # typer catches Ctrl-C itself and returns this code without a word.
         return _fail(_INTERRUPTED, _CTRL_C) if code == _CTRL_C else code
-    except typer.TyperException as error:
+    except USAGE_ERROR as error:
         error.show()  # type: ignore[attr-defined]
         return 2
     except (PubvecError, MemoryError) as error:
