@@ -13,7 +13,7 @@ EVAL ?= $(wildcard ../shared/eval)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test test-all check fix bench audit dist docs docs-site clean
+.PHONY: run test test-all check fix bench compat audit dist docs docs-site clean
 
 run: $(VENV)/.installed
 	$(BIN)/pubvec models --fetch minilm --fetch mpnet
@@ -51,6 +51,10 @@ bench: $(VENV)/.installed-dev $(VENV)-bench/.installed
 	$(BIN)/python -m benchmarks.encoder $(WORK)/small $(WORK)/articles -o results/bench-encoder-few.json \
 		--contender "pubvec int8" --contender "pubvec fp32" --contender sentence-transformers
 	$(BIN)/python -m benchmarks.growth $(WORK)/small $(WORK)/articles
+
+# Other libraries open the released folder, each in an environment of its own: some gigabytes, the first time.
+compat: $(VENV)/.installed-dev
+	$(BIN)/python tests/compat/run.py
 
 # Known weaknesses of everything installed; asks a service on the internet.
 audit: $(VENV)/.installed-dev

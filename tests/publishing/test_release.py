@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import ModelCardData
 from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 
@@ -248,6 +249,71 @@ def test_the_code_in_the_card_runs(released: Path, monkeypatch, capsys) -> None:
         code = code.replace(f'"pubvec/{NAME}"', f'"{released}"')
         exec(compile(code, f"card, {library}", "exec"), {})
         assert capsys.readouterr().out.strip()
+
+
+def test_the_card_of_a_model_from_a_table_is_true(world: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Trained on a table of one's own, evaluated under another name, and with no repository."""
+    table = tmp_path / "own-pairs.csv"
+    rows = [
+        f"question {number} on {text},answer {number} to {text.lower()}" for number, text in enumerate(TEXTS)
+    ]
+    table.write_text("anchor,positive\n" + "\n".join(row.replace(", ", " ") for row in rows))
+    shutil.copytree(world / "pairs", tmp_path / "pairs")
+    manifest = json.loads((tmp_path / "pairs" / "manifest.json").read_text())
+    manifest["inputs"] = {table.name: "0" * 64}
+    (tmp_path / "pairs" / "manifest.json").write_text(json.dumps(manifest))
+    student = shutil.copytree(tiny_model, tmp_path / "my-start")
+    model = tmp_path / "mine"
+    contrast(
+        tmp_path / "pairs",
+        model,
+        student=str(student),
+        config=ContrastConfig(max_seq_length=32, batch_size=8),
+    )
+    export(model)
+    calibrate(model, tmp_path / "pairs")
+    config = EvaluateConfig(n_resamples=5)
+    evaluate(
+        {"another": model}, ["held-out-title-abstract"], tmp_path / "pairs", tmp_path / "results", config
+    )
+    output = tmp_path / "released"
+    settings = ReleaseConfig(name="mine", baselines=(), license="mit")
+    release(model, output, settings, results=tmp_path / "results", stages=[tmp_path / "pairs"])
+    card = (output / "README.md").read_text()
+    fields = dict(line.split(": ", 1) for line in card.split("---\n")[1].splitlines())
+    assert "PubMed" not in card
+    assert "MiniLM" not in card
+    assert "Training started from my-start." in card
+    assert "The training pairs come from tables of whoever trained it: own-pairs.csv." in card
+    assert {"base_model", "datasets"}.isdisjoint(fields)
+    assert json.loads(fields["license"]) == "mit"
+    assert f'pubvec.load("{output}")' in card
+    assert f'SentenceTransformer("{output}")' in card
+
+
+def test_articles_are_named_as_the_data(world: Path) -> None:
+    results = [read_result(world / "results" / NAME / "held-out-title-abstract.json")]
+    made = {**json_ready(read_manifest(world / "pairs", made_by="pairs")), "folder": "pairs"}
+    made["inputs"] = {"articles": "0" * 64}
+    card = render(Card(NAME, "bi-encoder", "owner/base", 1, [made], results, {}, [32]))
+    assert 'datasets: ["ncbi/pubmed"]' in card
+    assert "The training texts are titles and abstracts from PubMed" in card
+    assert 'base_model: "owner/base"\nbase_model_relation: "finetune"' in card
+
+
+def test_the_card_has_the_metric_names_of_the_field(released: Path) -> None:
+    front = (released / "README.md").read_text().split("---\n")[1]
+    fields = {name: json.loads(value) for name, value in (line.split(": ", 1) for line in front.splitlines())}
+    types = {m["name"]: m["type"] for m in fields["model-index"][0]["results"][0]["metrics"]}
+    assert types["Pearson"] == "pearson_cosine"
+    assert types["RR@10"] == "cosine_mrr@10"
+    assert types["AUC"] == "roc_auc"
+    assert "datasets" not in fields, "the manifest of these pairs does not say what they were made from"
+    assert fields["widget"][0]["source_sentence"]
+    metadata = ModelCardData(
+        **{name.replace("-", "_"): value for name, value in fields.items() if name != "model-index"}
+    )
+    assert metadata.library_name == "sentence-transformers"
 
 
 def test_other_libraries_are_told_of_bert_hash() -> None:

@@ -22,7 +22,7 @@ from pubvec.encoder import (
     resolve,
 )
 from pubvec.errors import InputError, OutputError, require
-from pubvec.files import OutputFolder, json_ready, write_json
+from pubvec.files import OutputFolder, atomic_path, json_ready, write_json
 
 
 def export(
@@ -81,6 +81,30 @@ def export(
             file.rename(onnx_folder / file.name)
         onnx_folder.counts.update(json_ready(report), folder=folder.name)
     return report
+
+
+def write_graph(model: Path, path: Path) -> None:
+    """Write the fp32 ONNX graph of the model in the folder `model` to `path`.
+
+    A released folder has its weights and the int8 graph alone; other runtimes, such as transformers.js, want
+    `onnx/model.onnx` by default.
+
+    Raises:
+        InputError: the folder is no model of BERT, RoBERTa or MPNet with mean or CLS pooling.
+        MissingExtraError: onnx is not installed.
+    """
+    for library in ("onnx", "safetensors"):
+        require(library, extra="train")
+    import onnx
+
+    from pubvec.conversion.graph import EncoderGraph
+    from pubvec.conversion.weights import EncoderWeights
+
+    settings = ModelSettings.read(model)
+    weights = EncoderWeights.read(model, settings.n_positions)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        onnx.save(EncoderGraph(weights, settings).build(), temporary)
 
 
 def _choose_texts(

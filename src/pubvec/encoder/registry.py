@@ -36,13 +36,15 @@ class KnownModel(NamedTuple):
     description: str
     folder: Path | None
     """Its folder on this machine; None where it has not been fetched."""
+    repository: str | None = None
+    """Its repository on the hub; None where that depends on an account that is a setting."""
 
 
 def list_models() -> list[KnownModel]:
     """List the models that have a short name: pubvec's own, and those of others that trainings start from."""
     own = [KnownModel(name, what, _find_released(name)) for name, what in RELEASED.items()]
     others = [
-        KnownModel(name, f"bi-encoder, {model.repository}", path if path.is_dir() else None)
+        KnownModel(name, f"bi-encoder, {model.repository}", path if path.is_dir() else None, model.repository)
         for name, model in PACKAGED.items()
         for path in [cache_folder() / name]
     ]

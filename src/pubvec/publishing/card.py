@@ -51,7 +51,8 @@ class Card:
 
     name: str
     kind: ModelType
-    base_model: str
+    base_model: str | None
+    """The model that training started from; None where the manifests do not say, or where it began at random."""
     n_parameters: int
     recipe: Sequence[Mapping[str, Any]]
     """Manifests of the stages, in their order."""
@@ -64,17 +65,22 @@ class Card:
     """Whether other libraries need pubvec's module of this architecture."""
     attribution: str | None = None
     """Whose the training texts are that are not PubMed's."""
+    address: str | None = None
+    """The hub repository or the folder that code opens the model by; None: the name."""
+    license: str = "apache-2.0"
+    """The license of the weights, as the hub abbreviates it."""
 
 
 def render(card: Card) -> str:
     """The card as Markdown with the hub's front matter."""
-    hub_name = f"pubvec/{card.name}"
+    address = card.address or card.name
+    origin = f"started from {card.base_model}" if card.base_model else "trained as the recipe below says"
     parts = [
         _front_matter(card),
         f"# {card.name}\n",
-        f"{card.name} {_WHAT[card.kind]} It is a {card.kind} of {card.n_parameters / 1e6:.1f}M parameters, made by "
-        f"[pubvec](https://github.com/pubvec/pubvec) from public data by the recipe below.\n",
-        f"## Usage\n\n{usage_of(card.kind, hub_name, card.name, is_bert_hash=card.is_bert_hash)}",
+        f"{card.name} {_WHAT[card.kind]} It is a {card.kind} of {card.n_parameters / 1e6:.1f}M parameters, {origin} and "
+        "made with [pubvec](https://github.com/pubvec/pubvec).\n",
+        f"## Usage\n\n{usage_of(card.kind, address, address, is_bert_hash=card.is_bert_hash)}",
         f"## Evaluation\n\n{_evaluation(card)}",
         f"## Training\n\n{_training(card)}",
         f"## Limits\n\n{_LIMITS}",
@@ -84,24 +90,53 @@ def render(card: Card) -> str:
 
 
 def _license(card: Card) -> str:
-    others = f"{card.attribution} " if card.attribution else ""
-    return (
-        f"Apache-2.0, as that of {card.base_model}. The training texts are titles and abstracts from PubMed, a "
-        "service of the U.S. National Library of Medicine, used under NLM's terms for its data; some abstracts are their "
-        "publishers'. "
-        f"{others}No text is contained in this folder. NLM does not endorse this model.\n"
-    )
+    others = f" {card.attribution}" if card.attribution else ""
+    return f"{card.license}. {_data_of(card)}{others} No text is contained in this folder.\n"
+
+
+def _data_of(card: Card) -> str:
+    """Say which texts the model was trained on, as far as the manifests of `pairs` prove it."""
+    tables = sorted({name for stage in _pair_stages(card) if (name := _first_input(stage)) and "." in name})
+    sentences = []
+    if _uses_pubmed(card):
+        sentences.append(
+            "The training texts are titles and abstracts from PubMed, a service of the U.S. National Library of Medicine, "
+            "used under NLM's terms for its data; some abstracts are their publishers'. NLM does not endorse this model."
+        )
+    if tables:
+        more = "Other training pairs" if sentences else "The training pairs"
+        sentences.append(f"{more} come from tables of whoever trained it: {', '.join(tables)}.")
+    if not sentences:
+        sentences.append("The recipe does not say which texts the model was trained on.")
+    return " ".join(sentences)
+
+
+def _pair_stages(card: Card) -> list[Mapping[str, Any]]:
+    return [stage for stage in card.recipe if stage["command"] == "pairs"]
+
+
+def _first_input(stage: Mapping[str, Any]) -> str:
+    """The name of what pairs were made from: an `articles/` folder, or the file of a table."""
+    return next(iter(stage["inputs"]), "")
+
+
+def _uses_pubmed(card: Card) -> bool:
+    return any("." not in name for stage in _pair_stages(card) if (name := _first_input(stage)))
 
 
 def _front_matter(card: Card) -> str:
-    """YAML, of which JSON is a subset."""
-    fields = {
+    """Write the hub's fields as YAML, of which JSON is a subset."""
+    is_on_hub = card.base_model is not None and "/" in card.base_model
+    topics = ["biomedical", "PubMed", "medical"] if _uses_pubmed(card) else []
+    fields: dict[str, Any] = {
         "language": "en",
-        "license": "apache-2.0",
+        "license": card.license,
         "library_name": "sentence-transformers",
         "pipeline_tag": _PIPELINE[card.kind],
-        "base_model": card.base_model,
-        "tags": ["sentence-transformers", "biomedical", "PubMed", "medical", card.kind],
+        **({"base_model": card.base_model, "base_model_relation": "finetune"} if is_on_hub else {}),
+        **({"datasets": ["ncbi/pubmed"]} if _uses_pubmed(card) else {}),
+        "tags": ["sentence-transformers", *topics, card.kind],
+        **({"widget": [_WIDGET]} if _PIPELINE[card.kind] == "sentence-similarity" else {}),
         "model-index": [
             {"name": card.name, "results": [_index_entry(card, result) for result in card.results]}
         ],
@@ -110,12 +145,53 @@ def _front_matter(card: Card) -> str:
     return f"---\n{''.join(lines)}---\n"
 
 
+_WIDGET = {
+    "source_sentence": "Metformin lowers blood glucose.",
+    "sentences": ["A drug against type 2 diabetes.", "The fossils of Messel."],
+}
+"""The example that the hub's page of the model shows."""
+_SIMILARITY: Mapping[ModelType, str] = {
+    "bi-encoder": "cosine",
+    "late interaction": "maxsim",
+    "cross-encoder": "",
+}
+_METRICS = {
+    "Pearson": "pearson",
+    "Spearman": "spearman",
+    "nDCG": "ndcg",
+    "RR": "mrr",
+    "R": "recall",
+    "P": "precision",
+    "AP": "map",
+    "Accuracy": "accuracy",
+    "AUC": "roc_auc",
+    "Brier": "brier_score",
+    "ECE": "ece",
+}
+"""Our names of measures, which are those of ir_measures, and the names of sentence-transformers and the hub."""
+_CORRELATIONS = ("Pearson", "Spearman")
+_PLAIN = ("AUC", "Brier", "ECE")
+"""Measures that the hub names without a similarity."""
+
+
+def _metric_type(measure: str, kind: ModelType) -> str:
+    """The name that sentence-transformers' evaluators and the hub have for a measure: `cosine_ndcg@10`."""
+    name, at, depth = measure.partition("@")
+    word, _, detail = name.partition(" ")
+    metric, similarity = _METRICS.get(word, word.lower()), _SIMILARITY[kind]
+    if detail:  # such as `Pearson (calibrated)`, which nobody else has
+        return f"{metric}_{detail.strip('()')}"
+    if not similarity or word in _PLAIN:
+        return f"{metric}{at}{depth}"
+    return f"{metric}_{similarity}" if word in _CORRELATIONS else f"{similarity}_{metric}{at}{depth}"
+
+
 def _index_entry(card: Card, result: Result) -> dict[str, Any]:
     return {
         "task": {"type": _PIPELINE[card.kind]},
         "dataset": {"name": result.task, "type": result.task},
         "metrics": [
-            {"type": measure, "name": measure, "value": round(figure.value, 4)}
+            {"type": _metric_type(measure, card.kind), "name": measure, "value": round(figure.value, 4)}
             for measure, figure in result.figures.items()
         ],
     }
@@ -213,8 +289,11 @@ def _training(card: Card) -> str:
             f"{stage['seconds']:,.0f} |"
         )
     table = "".join(f"{line}\n" for line in lines)
+    start = f"Training started from {card.base_model}." if card.base_model else ""
+    if any(stage["command"] == "train pretrain" for stage in card.recipe):
+        start = "Training started from random weights."
     return (
-        f"Started from {card.base_model}. `pubvec.json` in this folder holds every setting, and the hashes of all inputs."
+        f"{start} `pubvec.json` in this folder holds every setting, and the hashes of all inputs."
         f"\n\n{table}\n{_widths(card)}"
     )
 

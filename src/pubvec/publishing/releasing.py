@@ -13,6 +13,7 @@ from pubvec.encoder import (
     Calibration,
     EmbeddingRanges,
     ModelType,
+    list_models,
     make_compatible,
     model_type_of,
     read_json,
@@ -60,8 +61,10 @@ def release(
     source, results = Path(model), Path(results)
     kind = model_type_of(source)
     recipe = _read_recipe([*map(Path, stages), source])
-    measured = _read_results(results, config.name, source)
-    inputs = [source, *sorted((results / config.name).glob("*.json"))]
+    measured, files = _read_results(results, config.name, source)
+    inputs = [source, *files]
+    address = config.repository or str(output)
+    base_model = config.base_model or _starting_model(recipe)
     with OutputFolder(
         output, command="release", config=config, inputs=inputs, force=force, manifest_name=MODEL_MANIFEST
     ) as out:
@@ -72,6 +75,7 @@ def release(
             "kind": kind,
             "n_parameters": n_parameters,
             "stages": json_ready(recipe),
+            "address": config.repository or Path(output).name,
             "machine": describe_machine(),
         }
         beside = {
@@ -81,7 +85,7 @@ def release(
         card = Card(
             config.name,
             kind,
-            config.base_model,
+            base_model,
             n_parameters,
             recipe,
             measured,
@@ -89,28 +93,61 @@ def release(
             _widths(source, recipe),
             is_bert_hash=read_json(source / "config.json").get("model_type") == "bert_hash",
             attribution=config.attribution,
+            address=address,
+            license=config.license,
         )
         (out / "README.md").write_text(render(card), encoding="utf-8")
     return read_manifest(output, made_by="release")
 
 
-def _read_results(results: Path, name: str, source: Path) -> list[Result]:
-    """The results of the very files of `source`.
+def _read_results(results: Path, name: str, source: Path) -> tuple[list[Result], list[Path]]:
+    """Read the results of the very files of `source`, whatever name they were evaluated under, and list their files.
 
     Raises:
         InputError: there is none, or one is of other files.
     """
-    found = [read_result(path) for path in sorted((results / name).glob("*.json"))]
-    if not found:
-        raise InputError(f"{results} has no result of {name}: `pubvec evaluate` makes them")
     model = hash_folder(source)
-    for result in found:
+    folders = [results / name, *sorted(path for path in results.glob("*") if path.is_dir())]
+    wrong: Path | None = None
+    for folder in dict.fromkeys(folders):
+        files = sorted(folder.glob("*.json"))
+        found = (
+            [read_result(path) for path in files] if folder.name == name else list(_of_model(files, model))
+        )
+        others = [file for file, result in zip(files, found, strict=False) if result.identity.model != model]
+        if found and not others:
+            return found, files
+        wrong = wrong or next(iter(others), None)
+    if wrong is None:
+        raise InputError(f"{results} has no result of {name}: `pubvec evaluate` makes them")
+    raise InputError(
+        f"{wrong} is of another model than {source}, or of it before a change: evaluate it again"
+    )
+
+
+def _of_model(files: Sequence[Path], model: str) -> Iterable[Result]:
+    """Read the results in a folder of another name, which may hold anything, if the first one is of this model."""
+    for file in files:
+        try:
+            result = read_result(file)
+        except InputError:
+            return
         if result.identity.model != model:
-            raise InputError(
-                f"{results}/{name}/{result.task}.json is of another model than {source}, or of it before a change: "
-                "evaluate it again"
-            )
-    return found
+            return
+        yield result
+
+
+def _starting_model(recipe: Sequence[Mapping[str, Any]]) -> str | None:
+    """Name the model that the first training stage started from, unless that is a stage itself; None if none says."""
+    folders = {stage["folder"] for stage in recipe}
+    repositories = {model.name: model.repository for model in list_models()}
+    for stage in recipe:
+        config = stage["config"]
+        named = [config.get("student") or config.get("base"), *(config.get("models") or [])]
+        for name in filter(None, named):
+            if name not in folders and stage["command"].startswith("train"):
+                return str(repositories.get(name) or name)
+    return None
 
 
 def _copy(source: Path, target: Path, kind: ModelType) -> None:

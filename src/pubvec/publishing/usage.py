@@ -91,8 +91,8 @@ def usage_of(kind: ModelType, hub_name: str, name: str, *, is_bert_hash: bool = 
 
     Args:
         kind: of the model.
-        hub_name: that the hub has it under; a folder works as well.
-        name: that pubvec has it under.
+        hub_name: the hub repository or the folder that other libraries open.
+        name: the name or the folder that pubvec opens.
     """
     blocks = []
     for library, template in _BLOCKS[kind].items():
