@@ -300,32 +300,6 @@ def test_passages_are_the_nearest_sentences(searcher):
         assert marked == ["malaria"] * abstract[hit.passage.start : hit.passage.end].count("malaria")
 
 
-@pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("A rose by a small p < 0.05. Then it fell!", ["A rose by a small p < 0.05.", "Then it fell!"]),
-        (
-            "AIMS: To test all of this.\nRESULTS: It was found.",
-            ["AIMS: To test all of this.", "RESULTS: It was found."],
-        ),
-        ("no mark at the end of this", ["no mark at the end of this"]),
-        ("", []),
-        (" \n ", []),
-        ("Short. But it joins the next one.", ["Short. But it joins the next one."]),
-    ],
-)
-def test_sentences(text, sentences):
-    assert [text[start:end] for start, end in split_sentences(text)] == sentences
-
-
-@given(st.text(alphabet="ab .!?\n0"))
-def test_sentences_cover_all_but_white_space(text):
-    spans = split_sentences(text)
-    covered = {place for start, end in spans for place in range(start, end)}
-    assert all(text[place].isspace() for place in set(range(len(text))) - covered)
-    assert spans == sorted(spans)
-
-
 def test_a_mesh_tree_takes_in_the_headings_below(library, tmp_path):
     (tmp_path / "mtrees2026.bin").write_text(
         "Diabetes Mellitus;C18.452.394.750\nDiabetes Mellitus, Type 2;C18.452.394.750.149\nStroke;C10\n"

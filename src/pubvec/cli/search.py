@@ -57,6 +57,12 @@ def search(
     ranking: RankingName = "hybrid",
     rerank: Reranker = None,
     n_reranked: Annotated[int, typer.Option(min=1, help="Best hits that --rerank sorts.")] = 50,
+    n_passages: Annotated[
+        int,
+        typer.Option(
+            "--passages", min=0, help="Number of hits, from the best on, that are shown with a passage."
+        ),
+    ] = 100,
     mesh_tree: MeshTreeFile = None,
     as_of: Annotated[int | None, typer.Option("--as-of", help="An older version of the index.")] = None,
     model: Model = None,
@@ -90,7 +96,9 @@ def search(
         ranking=ranking,  # type: ignore[arg-type]  # checked there
     )
     with_passages = form == TEXT and not as_json and like is None
-    hits = searcher.search(request, n, n_reranked=n_reranked, with_passages=with_passages)
+    hits = searcher.search(
+        request, n, n_reranked=n_reranked, with_passages=with_passages, n_passages=n_passages
+    )
     with opened(output) as file:
         write(hits, "jsonl" if as_json else form, file)
     if not hits:

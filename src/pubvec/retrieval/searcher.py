@@ -27,7 +27,7 @@ from pubvec.retrieval.inspection import IndexInfo, info
 from pubvec.retrieval.lexical import Entry
 from pubvec.retrieval.mesh import MeshTree
 from pubvec.retrieval.pages import N_BEST, N_BY_YEAR, SORTS, Facets, Page, Sort, count_facets, sort_hits
-from pubvec.retrieval.passages import find_passages
+from pubvec.retrieval.passages import N_PASSAGES, find_passages
 from pubvec.retrieval.versions import find_version
 
 Ranking = Literal["hybrid", "dense", "lexical"]
@@ -173,6 +173,7 @@ class Searcher:
         constraint: Constraint | None = None,
         n_reranked: int = 50,
         with_passages: bool = False,
+        n_passages: int = N_PASSAGES,
     ) -> list[Hit]:
         """Find the `n` best articles for `query`, or all that its conditions and `filters` leave, if these are fewer.
 
@@ -184,6 +185,7 @@ class Searcher:
             constraint: see `read`.
             n_reranked: the reranker, if there is one, sorts this many of the best hits anew.
             with_passages: find the best passage of each abstract.
+            n_passages: with passages, the first hits that get one; each costs the encoding of an abstract.
 
         Raises:
             InputError: the query is empty or malformed.
@@ -198,7 +200,7 @@ class Searcher:
         hits = self._hits(self._rank(request, n_first, (max(n_first, _N_FUSED),)), request.vector)
         if self.reranker and request.text:
             hits = self._rerank(request.text, hits, n_reranked)
-        return self.passages(request, hits[:n]) if with_passages else hits[:n]
+        return self.passages(request, hits[:n], n_passages) if with_passages else hits[:n]
 
     def page(
         self,
@@ -265,14 +267,14 @@ class Searcher:
         """
         return self.search(self.read(like=pmid, filters=filters, constraint=constraint), n)
 
-    def passages(self, request: SearchRequest, hits: Sequence[Hit]) -> list[Hit]:
-        """Give each hit the sentence of its abstract that is nearest to what was asked."""
+    def passages(self, request: SearchRequest, hits: Sequence[Hit], n_most: int = N_PASSAGES) -> list[Hit]:
+        """Give each of the first `n_most` hits the sentence of its abstract that is nearest to what was asked."""
         if not request.text:
             return list(hits)
         vector = request.vector
         if vector is None or request.like:  # a title asks what its article is like
             vector = self.encoder.encode([request.text])[0]
-        return find_passages(request.text, vector, hits, self.encoder, self.lexical)
+        return find_passages(request.text, vector, hits, self.encoder, self.lexical, n_most)
 
     def count(self, constraint: Constraint | None = None) -> int:
         """Count the articles that fulfill `constraint`; None: all articles."""
