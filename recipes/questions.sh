@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A line of pubvec-small that reads questions better. It is not released, because it loses cystic fibrosis nDCG@10 (LOG.md,
 # 2026-12-01): PubMed QA 92.03 → 92.23, RR 90.14 → 91.00, held-out aspect questions 72.7 → 80.8, cystic fibrosis 52.4 → 51.4.
-# It trains the anchors alone, against the vectors that pubvec-small gives the candidates. Two cores of a processor with AVX2 that
-# six other people used: seconds below are of that crowded machine. Every line may be killed and repeated.
+# Its lines were run one by one, not yet as this script. It trains the anchors alone, against the vectors that pubvec-small gives
+# the candidates. Seconds are of two cores (AVX2 only) that six other people used. Every line may be killed and repeated.
 # Usage: recipes/questions.sh MORE PUBMED.xml.gz...    MORE is a folder with the tables that recipes/more_tables.py reads, the
 # PubMed files are three of mixed biomedicine without COVID-19. EVAL and JUDGED are folders of texts that no pair may have.
 set -euo pipefail
