@@ -32,12 +32,47 @@ def updated(library, tmp_path_factory) -> Searcher:
 
 
 def test_new_articles_alone(updated):
-    assert {hit.pmid for hit in find_new(updated, "aspirin", since=1)} == {1, 2, 3, 4, 5}
-    assert find_new(updated, "aspirin", since=2) == []
-    assert len(find_new(updated, "aspirin", since=0, n=1000)) == 65
-    assert {hit.pmid for hit in find_new(updated, "stroke AND 3", since=1)} == {3}
-    assert {hit.pmid for hit in find_new(updated, "x", since=1, filters=Filters(year="2004.."))} == {4, 5}
-    assert len(find_new(updated, "aspirin", since=1, n=2)) == 2
+    assert {hit.pmid for hit in find_new(updated, "aspirin", since=1).hits} == {1, 2, 3, 4, 5}
+    assert find_new(updated, "aspirin", since=2) == ([], 0)
+    assert len(find_new(updated, "aspirin", since=0, n=1000).hits) == 65
+    assert {hit.pmid for hit in find_new(updated, "stroke AND 3", since=1).hits} == {3}
+    assert {hit.pmid for hit in find_new(updated, "x", since=1, filters=Filters(year="2004..")).hits} == {
+        4,
+        5,
+    }
+
+
+def test_what_is_not_shown_is_counted(updated):
+    for n in range(1, 8):
+        found = find_new(updated, "aspirin", since=1, n=n)
+        assert (len(found.hits), found.n_new) == (min(n, 5), 5)
+    assert find_new(updated, "aspirin", since=0, n=3).n_new == 65
+    found = find_new(updated, "aspirin", since=1, n=2, ranking="lexical")
+    assert (len(found.hits), found.n_new) == (2, 5)
+    assert find_new(updated, "malaria", since=1, ranking="lexical") == ([], 0)
+
+
+class Calibrated:
+    """A searcher whose hits have these probabilities."""
+
+    def __init__(self, searcher, probabilities):
+        self._searcher, self._probabilities = searcher, probabilities
+
+    def __getattr__(self, name):
+        return getattr(self._searcher, name)
+
+    def search(self, request, n):
+        hits = self._searcher.search(request, n)
+        return [hit._replace(probability=self._probabilities[hit.pmid]) for hit in hits]
+
+
+def test_a_threshold_comes_before_the_cut(updated):
+    """The articles that pass are found wherever the ranking puts them."""
+    calibrated = Calibrated(updated, {1: 0.9, 2: 0.1, 3: 0.8, 4: 0.2, 5: 0.7})
+    found = find_new(calibrated, "aspirin", since=1, min_probability=0.5)
+    assert ({hit.pmid for hit in found.hits}, found.n_new) == ({1, 3, 5}, 3)
+    found = find_new(calibrated, "aspirin", since=1, n=1, min_probability=0.5)
+    assert (len(found.hits), found.n_new) == (1, 3)
 
 
 def test_a_version_that_never_was(updated):

@@ -137,7 +137,7 @@ def alert(
     from pubvec.retrieval import as_rss, find_new
 
     searcher = open_searcher(index, model, mesh_tree=mesh_tree)
-    hits = find_new(
+    hits, n_new = find_new(
         searcher,
         query,
         since,
@@ -151,7 +151,10 @@ def alert(
             file.write(as_rss(query, hits))
         else:
             write(hits, form, file)
-    console().say(f"{len(hits)} new since version {since}; the index is at version {searcher.version.number}")
+    rest = f", the best {len(hits):,} shown: `-n {n_new}` shows all" if n_new > len(hits) else ""
+    console().say(
+        f"{n_new} new since version {since}{rest}; the index is at version {searcher.version.number}"
+    )
 
 
 def open_searcher(

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from email.utils import format_datetime
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from pubvec.errors import InputError
 from pubvec.records import Hit
 from pubvec.retrieval.constraints import AddedAfter, Filters
 from pubvec.retrieval.searcher import Ranking, Searcher
+
+
+class NewArticles(NamedTuple):
+    """The articles that are new for a query."""
+
+    hits: list[Hit]
+    """The best of them, the best first."""
+    n_new: int
+    """The number of all of them."""
 
 
 def find_new(
@@ -22,23 +32,34 @@ def find_new(
     min_probability: float | None = None,
     ranking: Ranking = "hybrid",
     filters: Filters | None = None,
-) -> list[Hit]:
-    """The best `n` hits among articles that came into the index after version `since`.
+) -> NewArticles:
+    """Find the best `n` hits among articles that came into the index after version `since`, and count all of them.
 
     Args:
+        searcher: the current version of the index.
+        query: as for `Searcher.search`.
+        since: the version that was seen last.
+        n: most hits to return; the count says how many there are beside them.
         min_probability: leave out hits below it: a plain question ranks every article, near or far.
+        ranking: as for `Searcher.search`; the lexical one finds only articles that hold one of the words.
+        filters: conditions beside those of the query.
 
     Raises:
         InputError: there was no such version, or the model has no calibration to filter by.
     """
     if not 0 <= since <= searcher.version.number:
         raise InputError(f"--since {since}: the index has had versions 1 to {searcher.version.number}")
-    hits = searcher.search(query, n, ranking=ranking, filters=filters, constraint=AddedAfter(since))
-    if min_probability is None:
-        return hits
-    if any(hit.probability is None for hit in hits):
-        raise InputError(f"{searcher.encoder.name} has no calibration: `pubvec calibrate` makes it")
-    return [hit for hit in hits if hit.probability is not None and hit.probability >= min_probability]
+    request = searcher.read(query, ranking=ranking, filters=filters, constraint=AddedAfter(since))
+    n_matching = searcher.count(request.constraint)
+    if min_probability is None and ranking != "lexical":
+        return NewArticles(searcher.search(request, n), n_matching)
+    # Only the ranking of all of them tells how many pass; a cut before the threshold would lose articles.
+    hits = searcher.search(request, max(1, n_matching))
+    if min_probability is not None:
+        if any(hit.probability is None for hit in hits):
+            raise InputError(f"{searcher.encoder.name} has no calibration: `pubvec calibrate` makes it")
+        hits = [hit for hit in hits if (hit.probability or 0.0) >= min_probability]
+    return NewArticles(hits[:n], len(hits))
 
 
 def as_rss(query: str, hits: Sequence[Hit], made_at: datetime | None = None) -> str:
