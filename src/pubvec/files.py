@@ -16,16 +16,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pubvec.errors import CompleteError, InputError, OutputError
+import filelock
 
-if sys.platform != "win32":
-    import fcntl
+from pubvec.errors import CompleteError, InputError, OutputError
 
 MANIFEST = "manifest.json"
 """Manifest of a data folder."""
@@ -34,6 +33,8 @@ MODEL_MANIFEST = "pubvec.json"
 _STARTED = ".started.json"
 _LOCK = ".lock"
 TEMPORARY = ".tmp"
+_DATA_OF_TRAINING = ("train scores",)
+"""Verbs of training that make data, not a model."""
 _REPORTED_PACKAGES = ("pubvec", "numpy", "pyarrow", "lxml", "torch", "sentence-transformers", "onnxruntime")
 
 
@@ -80,8 +81,15 @@ class OutputFolder:
         force: bool = False,
         manifest_name: str = MANIFEST,
     ) -> None:
-        self.goal = Path(goal)
+        _check_name(Path(goal))
+        self.goal = Path(
+            goal
+        ).resolve()  # `a/link/../../b` is judged by the folder that it is, not by its spelling
         _check_name(self.goal)
+        if Path.cwd().is_relative_to(self.goal):
+            raise OutputError(
+                f"{self.goal} holds the folder that this command runs in: choose another output"
+            )
         self.path = self.goal.with_name(self.goal.name + ".partial")
         self.counts: dict[str, Any] = {}
         self._command = command
@@ -99,7 +107,17 @@ class OutputFolder:
         self._refuse_existing()
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.path / _LOCK)
-        started = self._read_started()
+        try:
+            self._refuse_existing()  # another process may have finished while this one waited for nothing
+            if not (self.path / _LOCK).exists():
+                raise OutputError(f"another process has just written {self.goal}: repeat the command")
+            self._replaced = _identity_of(self.goal)
+            started = self._read_started()
+        except BaseException:
+            if not any(child.name != _LOCK for child in self._children()):
+                remove(self.path)
+            self._lock.close()
+            raise
         self._seconds_before = float(started.get("seconds", 0.0))
         self._started_at = time.perf_counter()
         return self
@@ -122,14 +140,30 @@ class OutputFolder:
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
+    def _children(self) -> list[Path]:
+        return list(self.path.iterdir()) if self.path.is_dir() else []
+
     def _refuse_existing(self) -> None:
+        """Refuse a goal that is not absent, and not ours to replace."""
+        if self.path.is_symlink():
+            raise OutputError(f"{self.path} is a link: remove it, or choose another output")
         if not self.goal.exists() or (self.goal.is_dir() and not any(self.goal.iterdir())):
             return
         if not any((self.goal / name).is_file() for name in (MANIFEST, MODEL_MANIFEST)):
             raise OutputError(f"{self.goal} exists and was not written by pubvec: choose another output")
+        try:
+            made = read_manifest(self.goal, made_by=self._command)
+        except InputError as error:
+            raise OutputError(
+                f"{self.goal} exists, and its manifest is not one that pubvec writes: choose another output"
+            ) from error
+        if _kind_of(made.command) != _kind_of(self._command):
+            raise OutputError(
+                f"{self.goal} was made by `pubvec {made.command}` and is no output of `pubvec {self._command}`: "
+                "choose another output, or remove it yourself"
+            )
         if self._force:
             return
-        made = read_manifest(self.goal, made_by=self._command)
         if {key: getattr(made, key) for key in self._start} == self._start:
             raise CompleteError(f"{self.goal} is complete already: add --force to make it again")
         raise OutputError(
@@ -158,21 +192,49 @@ class OutputFolder:
         return round(self._seconds_before + time.perf_counter() - self._started_at, 3)
 
     def _finish(self) -> None:
+        self._refuse_appeared()
         manifest = Manifest(
             **self._start, counts=self.counts, seconds=self._seconds(), versions=package_versions()
         )
         write_json(self.path / self._manifest_name, json_ready(manifest))
-        for remnant in self.path.rglob(f".*{TEMPORARY}"):  # of what was killed
-            remove(remnant)
+        for pattern in (f".replaced-*{TEMPORARY}", f"**/.*{TEMPORARY}"):  # of what was killed
+            for remnant in list(self.path.glob(pattern)):
+                remove(remnant)
+        if sys.platform == "win32":  # an open file cannot be renamed there
+            self._lock.close()
         remove(self.path / _STARTED)
         remove(self.path / _LOCK)
-        old = self.goal.with_name(self.goal.name + ".old")
-        remove(old)
-        if self.goal.exists():
-            self.goal.rename(old)
-        self.path.rename(self.goal)
+        self._rename()
         sync(self.goal.parent)
-        remove(old)
+
+    def _refuse_appeared(self) -> None:
+        """Refuse a goal that is another than the one that was judged when the work began."""
+        if _identity_of(self.goal) != self._replaced and not _is_empty(self.goal):
+            raise OutputError(
+                f"{self.goal} appeared or was replaced while this command ran, and is left alone: move it away and "
+                f"repeat the command, which finds its work in {self.path}"
+            )
+
+    def _rename(self) -> None:
+        """Put the finished folder in the place of its goal.
+
+        The old folder, if there is one, waits inside of the new one until the new one has its name. So nothing beside the
+        goal is ever touched, and a kill in between leaves both in the partial folder.
+        """
+        old = self.path / f".replaced-{secrets.token_hex(8)}{TEMPORARY}"
+        has_old = self._replaced is not None and self.goal.exists()
+        if has_old:
+            self.goal.rename(old)
+        try:
+            self.path.rename(self.goal)
+        except OSError as error:
+            if has_old and not self.goal.exists():
+                old.rename(self.goal)
+            raise OutputError(
+                f"{self.goal} appeared while this command ran, and is left alone ({error.strerror}): move it away and "
+                f"repeat the command, which finds its work in {self.path}"
+            ) from error
+        remove(self.goal / old.name)
 
     def _keep_or_remove(self) -> None:
         """Keep finished files for the next attempt; leave nothing behind where there are none."""
@@ -219,13 +281,45 @@ def read_manifest(folder: Path | str, *, made_by: str) -> Manifest:
     for name in (MANIFEST, MODEL_MANIFEST):
         path = folder / name
         if path.is_file():
-            try:
-                return Manifest(**json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, TypeError) as error:
-                raise InputError(f"{path} is damaged ({error}): make the folder again") from error
+            return _parse_manifest(path)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: `pubvec {made_by}` makes it")
     raise InputError(f"{folder} has no {MANIFEST}, so it is not complete: `pubvec {made_by}` makes it")
+
+
+class _Entries(dict[str, Any]):
+    """A mapping of a manifest, which names itself where an entry is missing."""
+
+    path: Path | None = None
+
+    def __missing__(self, key: str) -> Any:
+        raise InputError(f"{self.path} is damaged (it lacks {key!r}): make the folder again")
+
+
+def _parse_manifest(path: Path) -> Manifest:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        manifest = Manifest(**values)
+        kinds: dict[str, Any] = {
+            "command": str,
+            "config": dict,
+            "inputs": dict,
+            "counts": dict,
+            "seconds": (int, float),
+            "versions": dict,
+        }
+        for name, kind in kinds.items():
+            if not isinstance(values[name], kind):
+                raise TypeError(f"{name} is {values[name]!r:.40}")
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{path} is damaged ({reason}): make the folder again") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    entries = _Entries(manifest.config), _Entries(manifest.counts)
+    for entry in entries:
+        entry.path = path
+    return replace(manifest, config=entries[0], counts=entries[1])
 
 
 def fingerprint(path: Path | str) -> str:
@@ -271,16 +365,67 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def lock(path: Path) -> Any:
-    """Hold `path` until what is returned is closed, or this process ends; OutputError: another process holds it."""
-    file = path.open("w")
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise OutputError(f"another process is writing {path.parent}: wait for it, or stop it") from error
-    return file
+class Lock:
+    """A lock that is held until `close` or the end of the process."""
+
+    def __init__(self, held: filelock.BaseFileLock) -> None:
+        self._held = held
+
+    def close(self) -> None:
+        """Let others have it."""
+        self._held.release(force=True)
+
+
+def lock(path: Path) -> Lock:
+    """Hold the file `path` against other processes and other holders in this one.
+
+    Raises:
+        OutputError: somebody else holds it, it is a link or no regular file, or it cannot be written.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise OutputError(f"{path} is a link or no regular file, and a lock is never one: remove it")
+    held = filelock.FileLock(path, thread_local=False)
+    try:
+        held.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise OutputError(f"another process is writing {path.parent}: wait for it, or stop it") from error
+    except (OSError, NotImplementedError) as error:
+        raise OutputError(f"{path.parent} cannot be locked for writing ({error})") from error
+    return Lock(held)
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder that holds symbolic links: one from a stranger could name any file of this machine.
+
+    Raises:
+        InputError: there is one.
+    """
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            raise InputError(
+                f"{path} is a link, and an index holds none: copy the file that it names, or do not use it"
+            )
+
+
+def _kind_of(command: str) -> str:
+    """The kind of folder that a verb makes: only folders of one kind replace each other."""
+    verb = command.split()[0] if command else ""
+    if verb in ("index", "update", "compact"):
+        return "index"
+    is_model = verb in ("average", "export", "release") or command.startswith("train ")
+    return "model" if is_model and command not in _DATA_OF_TRAINING else command
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a folder that is there; None for an absent or empty one."""
+    if _is_empty(path):
+        return None
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
+
+
+def _is_empty(path: Path) -> bool:
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
 def _fingerprints(inputs: Sequence[Path]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pubvec.corpus import ParseConfig, parse
 from pubvec.engine import Engine
-from pubvec.errors import CompleteError
+from pubvec.errors import CompleteError, InputError
 from pubvec.files import fingerprint, read_manifest, remove
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def update(
 ) -> Version:
     """Parse `files` and apply them to `index`, on `engine`; a killed run is resumed by the same call.
 
-    See `search.update.update`.
+    See `retrieval.updating.update`. Refused files leave nothing behind in the index.
 
     Raises:
         InputError: a file is damaged, or does not follow those in the index; nothing is applied then.
@@ -39,8 +39,13 @@ def update(
     read_manifest(index, made_by="index")
     together = "".join(fingerprint(file) for file in files)
     articles = Path(index) / f"incoming-{hashlib.sha256(together.encode()).hexdigest()[:16]}"
-    with suppress(CompleteError):  # a killed run had parsed them
-        parse(files, articles, config, engine=engine)
-    version = apply(index, articles, is_baseline=is_baseline, allow_gaps=allow_gaps, engine=engine)
+    try:
+        with suppress(CompleteError):  # a killed run had parsed them
+            parse(files, articles, config, engine=engine)
+        version = apply(index, articles, is_baseline=is_baseline, allow_gaps=allow_gaps, engine=engine)
+    except InputError:  # the files are refused, so what was parsed of them is of no use
+        remove(articles)
+        remove(articles.with_name(f"{articles.name}.partial"))
+        raise
     remove(articles)
     return version

@@ -30,6 +30,7 @@ from pubvec.retrieval.lexical import Lexical
 from pubvec.retrieval.versions import (
     LEXICAL,
     Version,
+    find_changed,
     find_version,
     folder_of,
     list_versions,
@@ -107,6 +108,8 @@ def compact(index: Path | str, *, keep: int = 1) -> Version:
     if keep < 1:
         raise ConfigError(f"an index keeps 1 version or more, not {keep}")
     with writing(index) as base:
+        if flaws := list(find_changed(base)):
+            raise InputError(f"{index} is damaged: {'; '.join(flaws)}: make it again from its articles")
         vectors, lexical = open_version(base)
         rows = np.flatnonzero(vectors.live)
         source = StoredArticles(lexical, vectors.keys, rows)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pubvec.errors import InputError
-from pubvec.files import fingerprint, read_manifest
+from pubvec.files import read_manifest
 from pubvec.retrieval.indexing import open_version
 from pubvec.retrieval.lexical import Lexical
-from pubvec.retrieval.versions import Version, find_version, list_versions
+from pubvec.retrieval.versions import Version, find_changed, find_version, list_versions
 
 _BLOCK = 16_384
 _TOLERANCE = 2e-3
@@ -86,6 +86,7 @@ def verify(index: Path | str) -> int:
     Raises:
         InputError: something is damaged; the message names all of it.
     """
+    find_version(Path(index))  # the current version is there, and is the one that was published
     versions = list_versions(Path(index))
     flaws = [f"version {version.number}: {flaw}" for version in versions for flaw in _find_flaws(version)]
     if flaws:
@@ -95,22 +96,13 @@ def verify(index: Path | str) -> int:
 
 def _find_flaws(version: Version) -> list[str]:
     """Of its files first: what they hold is read only if they are those that were written."""
-    flaws = list(_check_files(version))
+    flaws = list(find_changed(version))
     if flaws:
         return flaws
     try:
         return list(_check_rows(version))
     except InputError as error:
         return [str(error)]
-
-
-def _check_files(version: Version) -> Iterator[str]:
-    for name, (size, _, sha256) in version.manifest.counts["files"].items():
-        path = version.folder / name
-        if not path.is_file():
-            yield f"{name} is missing"
-        elif path.stat().st_size != size or fingerprint(path) != sha256:
-            yield f"{name} has been changed"
 
 
 def _check_rows(version: Version) -> Iterator[str]:

@@ -9,8 +9,9 @@ to them, or copies where the file system has none.
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from pubvec.files import (
     fingerprint,
     json_ready,
     read_manifest,
+    refuse_links,
     sync,
     write_json,
 )
@@ -31,6 +33,7 @@ VERSIONS = "versions"
 LIVE = "live.npy"
 LEXICAL = "lexical"
 SEGMENTS = "segments"
+_TANTIVY_SEGMENT = re.compile(r"[0-9a-f]{32}\.")
 _LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
 
 
@@ -67,17 +70,34 @@ def find_version(index: Path, number: int | None = None) -> Version:
     manifest = read_manifest(index, made_by="index")
     if "version" not in manifest.counts:
         raise InputError(f"{index} was made by an older pubvec: `pubvec index` makes it again")
-    number = int(manifest.counts["version"]) if number is None else number
-    folder = folder_of(index, number)
+    current = _current_number(index, manifest)
+    folder = folder_of(index, current if number is None else number)
     if not (folder / MANIFEST).is_file():
-        known = ", ".join(str(version.number) for version in list_versions(index))
-        raise InputError(f"{index} has no version {number}: it has {known}")
-    return Version(number, folder, read_manifest(folder, made_by="index"))
+        kept = sorted(path.parent.name for path in (index / VERSIONS).glob(f"*/{MANIFEST}"))
+        if number is None:
+            raise InputError(
+                f"{index} is damaged: its current version {current} is gone, it has {', '.join(kept)}"
+            )
+        raise InputError(
+            f"{index} has no version {number}: it has {', '.join(str(int(name)) for name in kept)}"
+        )
+    refuse_links(folder)
+    sha256 = manifest.counts.get("version_sha256")
+    if number in (None, current) and sha256 is not None and fingerprint(folder) != sha256:
+        raise InputError(f"{folder / MANIFEST} is not the one that was written: {index} is damaged")
+    return Version(current if number is None else number, folder, read_manifest(folder, made_by="index"))
+
+
+def _current_number(index: Path, manifest: Manifest) -> int:
+    number = manifest.counts["version"]
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise InputError(f"{index} is damaged: its current version is {number!r:.40}")
+    return number
 
 
 def list_versions(index: Path) -> list[Version]:
     """The versions that are kept, oldest first; none newer than the current one."""
-    current = int(read_manifest(index, made_by="index").counts["version"])
+    current = _current_number(index, read_manifest(index, made_by="index"))
     names = sorted(path.parent.name for path in (index / VERSIONS).glob(f"*/{MANIFEST}"))
     numbers = [int(name) for name in names if name.isdigit()]
     return [find_version(index, number) for number in numbers if number <= current]
@@ -95,7 +115,11 @@ def summary_of(version: Version) -> dict[str, Any]:
     """What the pointer says of `version`."""
     counts = version.manifest.counts
     names = ("n_articles", "data_through_file", "data_through_date")
-    return {"version": version.number, **{name: counts[name] for name in names}}
+    return {
+        "version": version.number,
+        "version_sha256": fingerprint(version.folder),
+        **{name: counts[name] for name in names},
+    }
 
 
 def link_tree(source: Path, goal: Path) -> None:
@@ -112,7 +136,12 @@ def link_tree(source: Path, goal: Path) -> None:
 def hash_files(folder: Path, known: Mapping[str, list[Any]] | None = None) -> dict[str, list[Any]]:
     """Relative path of each file below `folder`, its manifest left out → [bytes, inode, SHA-256].
 
-    A file that `known` has with the same size and inode is a hard link to what was hashed then, and is not read again.
+    A file that `known` has with the same size and inode is a hard link to what was hashed then, and is not read again. After
+    a copy of the index every inode is another one, so its files are hashed anew. A file that never changes and now has
+    another hash is damaged.
+
+    Raises:
+        InputError: a file is damaged.
     """
     known = known or {}
     sums = {}
@@ -126,7 +155,26 @@ def hash_files(folder: Path, known: Mapping[str, list[Any]] | None = None) -> di
             sums[name] = before
         else:
             sums[name] = [stat.st_size, stat.st_ino, fingerprint(path)]
+            if before is not None and before[2] != sums[name][2] and _is_immutable(name):
+                raise InputError(f"{path} has been changed since it was written: the index is damaged")
     return sums
+
+
+def find_changed(version: Version) -> Iterator[str]:
+    """Yield what is wrong with the files of `version`: those that are missing, or have other bytes than were written."""
+    for name, (size, _, sha256) in version.manifest.counts["files"].items():
+        path = version.folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            yield f"{name} is a name outside of the index"
+        elif not path.is_file():
+            yield f"{name} is missing"
+        elif path.stat().st_size != size or fingerprint(path) != sha256:
+            yield f"{name} has been changed"
+
+
+def _is_immutable(name: str) -> bool:
+    """Whether a file is written once: vectors, and what tantivy names by a random number."""
+    return name.startswith(f"{SEGMENTS}/") or _TANTIVY_SEGMENT.match(Path(name).name) is not None
 
 
 def _link(source: Path, goal: Path) -> None:
