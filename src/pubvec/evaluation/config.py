@@ -30,9 +30,9 @@ class EvaluateConfig:
     query_expansion: bool | None = None
     """Fill short queries of late interaction up with [MASK]; by default as the model says."""
     backend: Literal["onnx", "torch"] | None = None
-    """onnx or torch; by default onnx where the model has been exported."""
+    """The backend, onnx or torch; by default onnx where the model has been exported."""
     precision: Literal["fp32", "int8"] | None = None
-    """fp32 or int8, of the onnx backend; by default int8 where the model has it."""
+    """The precision of the onnx backend, fp32 or int8; by default int8 where the model has it."""
     rerank_depth: int = 100
     """Documents of a query that a cross-encoder ranks anew in a retrieval task."""
     pair_rerank_depth: int = 20
@@ -65,9 +65,9 @@ class CalibrateConfig:
     max_seq_length: int | None = None
     """Tokens of a text that count; by default what the model says."""
     backend: Literal["onnx", "torch"] | None = None
-    """onnx or torch; by default onnx where the model has been exported."""
+    """The backend, onnx or torch; by default onnx where the model has been exported."""
     precision: Literal["fp32", "int8"] | None = None
-    """fp32 or int8, of the onnx backend; by default int8 where the model has it."""
+    """The precision of the onnx backend, fp32 or int8; by default int8 where the model has it."""
 
     def __post_init__(self) -> None:
         if not self.seeds:
@@ -87,9 +87,9 @@ class BenchConfig:
     max_seq_length: int | None = None
     """Tokens of a text that count; by default what the model says."""
     backend: Literal["onnx", "torch"] | None = None
-    """onnx or torch; by default onnx where the model has been exported."""
+    """The backend, onnx or torch; by default onnx where the model has been exported."""
     precision: Literal["fp32", "int8"] | None = None
-    """fp32 or int8, of the onnx backend; by default int8 where the model has it."""
+    """The precision of the onnx backend, fp32 or int8; by default int8 where the model has it."""
 
     def __post_init__(self) -> None:
         if self.n_rounds < 1:

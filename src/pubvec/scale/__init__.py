@@ -1,4 +1,4 @@
-"""Beyond one machine: PubMed's files over a Ray cluster, and what a run costs, on paper."""
+"""More than one machine: PubMed's files are spread over a Ray cluster, and what a run costs is worked out on paper."""
 
 import lazy_loader
 

@@ -15,7 +15,7 @@ from pubvec.errors import ConfigError, InputError
 REFERENCE = Path(__file__).with_name("reference.json")
 """Constants of the machine that the published figures are from, as `python -m benchmarks.plan` wrote them."""
 ARTICLES_PER_FILE = 30_000
-"""Of NLM's baseline."""
+"""Citations in one file of NLM's baseline."""
 UPDATED_PER_DAY = 10_000
 """Citations in a day's update files, new ones and revised ones; from 5,000 to 20,000."""
 CHANGED_FRACTION = 0.5
@@ -42,23 +42,23 @@ class Constants:
     n_cores: int
     max_seq_length: int
     tokens: float
-    """Of an article that the model sees, on average."""
+    """The tokens of an article that the model sees, on average."""
     squared_tokens: float
     """Average of their squares: attention grows with them."""
     xml_bytes: float
-    """Of an article in NLM\'s gzipped XML."""
+    """The bytes of an article in NLM's gzipped XML."""
     articles_bytes: float
-    """In `articles/`."""
+    """The bytes of an article in `articles/`."""
     vectors_bytes: float
-    """In `vectors/`."""
+    """The bytes of an article in `vectors/`."""
     index_bytes: float
-    """In `index/`, vectors among them."""
+    """The bytes of an article in `index/`, its vector among them."""
     parse_start_s: float
     parse_s: float
-    """Of an article, on one core."""
+    """The seconds of one article on one core."""
     encode_start_s: float
     flop_per_core_s: float
-    """That encoding sustains, tokenizing and writing in it."""
+    """The operations a second and core that encoding sustains; tokenizing and writing count as its time."""
     index_start_s: float
     index_s: float
     """Of an article, whose vector is there; one process writes the store."""
@@ -156,7 +156,7 @@ def _flop(n_articles: float, constants: Constants, shape: ModelShape) -> float:
 def _seconds(
     n: int, constants: Constants, shape: ModelShape, encoded_fraction: float = 1.0
 ) -> dict[str, float]:
-    """Of each stage. Parsing shares files out, so the core with the most files ends last."""
+    """Compute the seconds of each stage. Parsing shares files out, so the core with the most files ends last."""
     n_files = math.ceil(n / ARTICLES_PER_FILE)
     files_of_one = math.ceil(n_files / constants.n_cores)
     rate = constants.flop_per_core_s * constants.n_cores
