@@ -117,6 +117,57 @@ def test_cite_writes_references(transport):
     assert call(transport, "cite", pmids=[1001], style="bibtex")["text"].startswith("@")
 
 
+@pytest.mark.parametrize(
+    ("tool", "loose", "strict"),
+    [
+        ("search", {"query": "aspirin", "year": 2001}, {"query": "aspirin", "year": "2001"}),
+        ("search", {"query": "aspirin", "year": "1990-2005"}, {"query": "aspirin", "year": "1990..2005"}),
+        ("search", {"query": "aspirin", "year": "1990 to 2005"}, {"query": "aspirin", "year": "1990..2005"}),
+        ("search", {"query": "aspirin", "year": "2001:"}, {"query": "aspirin", "year": "2001.."}),
+        ("search", {"query": "aspirin", "mesh": "Stroke"}, {"query": "aspirin", "mesh": ["Stroke"]}),
+        (
+            "search",
+            {"query": "a stroke", "mesh": "Diabetes Mellitus, Type 2", "journal": None},
+            {"query": "a stroke", "mesh": ["Diabetes Mellitus, Type 2"]},
+        ),
+        ("get", {"pmid": "PMID: 1001"}, {"pmid": 1001}),
+        ("get", {"pmid": "1001"}, {"pmid": 1001}),
+        ("similar", {"pmid": "pmid 1001 ", "n": "3"}, {"pmid": 1001, "n": 3}),
+        ("cite", {"pmids": "PMID: 1001, PMID 1002"}, {"pmids": [1001, 1002]}),
+        ("cite", {"pmids": 1001}, {"pmids": [1001]}),
+    ],
+)
+def test_types_are_forgiven(address, tool, loose, strict):
+    assert call(f"{address}/mcp", tool, **loose) == call(f"{address}/mcp", tool, **strict)
+
+
+def test_tools_say_that_they_only_read(address):
+    tools = use(f"{address}/mcp", lambda client: client.list_tools()).tools
+    assert all(tool.annotations.read_only_hint for tool in tools)
+
+
+def test_an_article_has_no_empty_fields(address):
+    def is_compact(value):
+        if isinstance(value, dict | list):
+            return bool(value) and all(map(is_compact, value.values() if isinstance(value, dict) else value))
+        return value is not None and value != ""
+
+    assert is_compact(call(f"{address}/mcp", "get", pmid=1001)["article"])
+
+
+def test_no_hits_have_a_reason(address):
+    found = call(f"{address}/mcp", "search", query="aspirin", mesh="No Such Heading")
+    assert found["hits"] == [] and "No Such Heading" in found["note"]
+    assert call(f"{address}/mcp", "search", query="aspirin")["note"] is None
+
+
+def test_get_opens_no_stream(address):
+    for method in ("GET", "DELETE"):
+        answer = httpx.request(method, f"{address}/mcp", headers={"Accept": "text/event-stream"})
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == "POST"
+
+
 def test_what_cannot_be_done_is_said(transport):
     assert "PMID 5 is not in the index" in refuse(transport, "get", pmid=5)
     assert "PMID 5" in refuse(transport, "cite", pmids=[1001, 5])
