@@ -304,6 +304,7 @@ def test_every_kind_of_record_in_every_program():
     check_all_formats(made_up_articles())
 
 
+@pytest.mark.slow
 def test_genuine_records_in_every_program(genuine):
     assert len(genuine) == 1469
     check_all_formats(genuine)

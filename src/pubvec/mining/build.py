@@ -65,7 +65,7 @@ def pairs(
         positive_column: the column of a table whose texts are the positives, a text or a list of texts a row.
         negatives_column: the column of a table whose texts are negatives, a text or a list of texts a row.
         group_column: the column of a table whose equal values name rows of one subject, the hard negatives of each other.
-        config: the settings; None for the released recipe.
+        config: the settings; None for the defaults.
         exclude: files or folders of evaluation data; no article that shares a PMID, a title, an abstract or
             twelve words in a row with them yields a pair or a negative.
         force: replace `output`.

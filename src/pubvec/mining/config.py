@@ -30,7 +30,7 @@ def _released_mix() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class PairsConfig:
-    """How pairs are made. The defaults are the released recipe.
+    """How pairs are made. The defaults are the mix of the first contrastive step of `recipes/small.sh`.
 
     Raises:
         ConfigError: a value is outside of its range.
