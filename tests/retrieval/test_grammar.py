@@ -23,7 +23,7 @@ from pubvec.retrieval.constraints import (
 from pubvec.retrieval.grammar import MAX_CHARACTERS, ParsedQuery, parse_query
 
 
-def words(*texts: str, field: str = "text") -> Constraint | None:
+def words(*texts: str, field: str = "all") -> Constraint | None:
     return all_of(*(Word(field, text) for text in texts))
 
 
@@ -38,14 +38,13 @@ def words(*texts: str, field: str = "text") -> Constraint | None:
         "and or not: lower case are words",
         "ANDROGENS, ORAL and NOTCH are no operators",
         "a lone ) or ( is text",
-        "cell* without a condition",
     ],
 )
 def test_a_question_stays_as_it_is(question):
     assert parse_query(f"  {question} \n") == ParsedQuery(question, None)
 
 
-PHRASE = Phrase("text", "lactic acidosis")
+PHRASE = Phrase("all", "lactic acidosis")
 
 
 @pytest.mark.parametrize(
@@ -54,23 +53,23 @@ PHRASE = Phrase("text", "lactic acidosis")
         ('"lactic  acidosis"', "lactic acidosis", PHRASE),
         ("“lactic acidosis” with metformin", "lactic acidosis with metformin", PHRASE),
         ('metformin "case reports"[pt]', "metformin", Term("type", "case reports")),
-        ("metformin case reports[pt]", "", Term("type", "metformin case reports")),
+        ("metformin case reports[pt]", "metformin", Term("type", "case reports")),
         (
             'metformin "lactic acidosis" NOT rats',
             "metformin lactic acidosis",
-            And((PHRASE, Not(Word("text", "rats")))),
+            And((PHRASE, Not(Word("all", "rats")))),
         ),
         ("does it help NOT (rats mice)", "does it help", Not(words("rats", "mice"))),
-        ("NOT rats", "", Not(Word("text", "rats"))),
+        ("NOT rats", "", Not(Word("all", "rats"))),
         ("aspirin AND stroke", "aspirin stroke", words("aspirin", "stroke")),
         (
             "heart attack OR stroke",
             "heart attack stroke",
-            Or((words("heart", "attack"), Word("text", "stroke"))),
+            Or((words("heart", "attack"), Word("all", "stroke"))),
         ),
-        ("a OR b AND c", "a b c", And((Or((Word("text", "a"), Word("text", "b"))), Word("text", "c")))),
-        ("a OR (b AND c)", "a b c", Or((Word("text", "a"), words("b", "c")))),
-        ("a AND NOT b", "a", And((Word("text", "a"), Not(Word("text", "b"))))),
+        ("a OR b AND c", "a b c", And((Or((Word("all", "a"), Word("all", "b"))), Word("all", "c")))),
+        ("a OR (b AND c)", "a b c", Or((Word("all", "a"), words("b", "c")))),
+        ("a AND NOT b", "a", And((Word("all", "a"), Not(Word("all", "b"))))),
         ("heart attack[ti]", "heart attack", words("heart", "attack", field="title")),
         ('"heart attack"[TIAB]', "heart attack", Phrase("text", "heart attack")),
         ('"heart attack"[Title]', "heart attack", Phrase("title", "heart attack")),
@@ -89,18 +88,18 @@ PHRASE = Phrase("text", "lactic acidosis")
         ),
         ("fre[la]", "", Term("language", "fre")),
         ("asthma 2015[dp]", "asthma", Years(2015, 2015)),
-        ('"asthma" 2015:2020[dp]', "asthma", And((Phrase("text", "asthma"), Years(2015, 2020)))),
+        ('"asthma" 2015:2020[dp]', "asthma", And((Phrase("all", "asthma"), Years(2015, 2020)))),
         ("2015:3000[dp]", "", Years(2015, None)),
         ('"2015/01/01"[Date - Publication] : "2020/12/31"[Date - Publication]', "", Years(2015, 2020)),
         ("2015[dp] : 2020[dp]", "", Years(2015, 2020)),
         ("12345[uid]", "", Pmids(frozenset([12345]))),
         ("1 2,3[pmid]", "", Pmids(frozenset([1, 2, 3]))),
-        ("hasabstract AND x", "x", And((Flag("has_abstract"), Word("text", "x")))),
+        ("hasabstract AND x", "x", And((Flag("has_abstract"), Word("all", "x")))),
         ("what helps hasabstract", "what helps", Flag("has_abstract")),
     ],
 )
 def test_queries(query, text, constraint):
-    assert parse_query(query) == ParsedQuery(text, constraint)
+    assert parse_query(query)[:2] == (text, constraint)
 
 
 def test_a_search_as_a_systematic_reviewer_pastes_it():
@@ -137,8 +136,9 @@ def test_a_search_as_a_systematic_reviewer_pastes_it():
         ("stroke[xx]", r"unknown field \[xx\] at column 7: fields are \[ti\]"),
         ("abc*[ti]", r"abc\* at column 1: \* stands at the end of a word, after 4 letters"),
         ("a AND strok*e", r"strok\*e at column 7"),
-        ("2015/05[dp]", "2015/05 at column 1: the index knows years"),
-        ("2015/05/02:2016[dp]", "the index knows years"),
+        ("2015/13[dp]", "2015/13 at column 1 is no date: month"),
+        ("2015/02/30[dp]", "2015/02/30 at column 1 is no date: day"),
+        ("2015/05:2015/04[dp]", "ends before it begins"),
         ("May[dp]", "May at column 1 is no date"),
         ("2020:2015[dp]", "ends before it begins"),
         ("12a[pmid]", "12a at column 1 is no PMID"),
@@ -186,7 +186,7 @@ def test_whatever_is_typed_is_parsed_or_refused(query):
 
 @given(st.text(min_size=1).filter(str.strip))
 def test_without_quotes_operators_and_fields_all_is_a_question(text):
-    for sign in '"“”„[':
+    for sign in '"“”„[*#':
         text = text.replace(sign, " ")
     if not text.strip() or {"AND", "OR", "NOT", "HASABSTRACT"} & {
         word.strip("()").upper() for word in text.split()

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pubvec.collection import DELETED, Collection, last_file
 from pubvec.encoder import Shard, shard_articles, shard_texts
 from pubvec.files import read_manifest
-from pubvec.records import Article, article_text
+from pubvec.records import Article, Reference, article_text
 from pubvec.retrieval.dense import KEY, BoolArray, IntArray, KeyArray
 from pubvec.retrieval.fields import text_hash
 from pubvec.retrieval.lexical import Lexical
@@ -121,7 +121,8 @@ class StoredArticles:
         """Each article, in the order of `keys`."""
         for start in range(0, len(self._rows), _BATCH):
             for entry in self._lexical.entries(self._rows[start : start + _BATCH]):
-                yield entry.article
+                references = [Reference(None, pmid, None) for pmid in entry.cites]
+                yield entry.article._replace(references=references)
 
     def iter_shards(self, is_wanted: BoolArray, n_most: int) -> Iterator[Shard]:
         """See `ArticleSource.iter_shards`."""

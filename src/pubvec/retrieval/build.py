@@ -17,7 +17,7 @@ from pubvec.progress import report
 from pubvec.records import Article
 from pubvec.retrieval.article_sources import ArticleSource
 from pubvec.retrieval.dense import KEYS, BoolArray, Dense, IntArray, write_segment
-from pubvec.retrieval.lexical import Entry, write_lexical
+from pubvec.retrieval.lexical import SCHEMA, Entry, write_lexical
 from pubvec.retrieval.versions import LEXICAL, LIVE, SEGMENTS, Version, hash_files, link_tree
 
 _ENCODED = "encoded"
@@ -116,6 +116,7 @@ def _fill(out: OutputFolder, plan: VersionPlan, vectors: Dense | None) -> None:
         data_through_file=plan.through[0],
         data_through_date=plan.through[1],
         segments=segments,
+        schema=SCHEMA,
         files=hash_files(out.path, known),
     )
 
@@ -185,7 +186,8 @@ def _write_lexical(out: OutputFolder, plan: VersionPlan, vectors: Dense | None, 
         for number, article in enumerate(plan.iter_articles()):
             added = int(keys["added"][number])
             notices = sorted(plan.retracted_by.get(article.pmid, ()))
-            writer.add(n_before + number, Entry(article, added, notices))
+            cites = sorted({reference.pmid for reference in article.references if reference.pmid})
+            writer.add(n_before + number, Entry(article, added, notices, cites))
             if number % _REPORT_EVERY == 0:
                 report("articles", number, len(keys))
 

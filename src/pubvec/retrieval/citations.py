@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TextIO
 from pubvec.errors import ConfigError
 from pubvec.records import Article, Author, Hit
 from pubvec.retrieval.bibliography import PublicationDate, Reference, refer_to
-from pubvec.retrieval.fields import fold
+from pubvec.retrieval.folding import fold
 from pubvec.tables import dict_of
 
 Fields = Iterator[tuple[str, str | None]]

@@ -9,15 +9,46 @@ from typing import Literal
 
 from pubvec.errors import ConfigError
 
-TextField = Literal["title", "abstract", "text"]
-"""Fields of running text; `text` is title and abstract."""
-TermField = Literal["author", "mesh", "major_mesh", "journal", "type", "language"]
-"""Fields whose values are compared whole, without case, accents or periods."""
+TextField = Literal[
+    "title", "abstract", "text", "text_word", "all", "affiliation", "keyword", "vernacular", "coi", "book"
+]
+"""Fields of running text. `text` is what PubMed calls Title/Abstract, `text_word` its Text Words, `all` its All Fields."""
+TermField = Literal[
+    "author",
+    "first_author",
+    "last_author",
+    "investigator",
+    "editor",
+    "subject_name",
+    "author_id",
+    "corporate_author",
+    "mesh",
+    "major_mesh",
+    "subheading",
+    "journal",
+    "type",
+    "language",
+    "substance",
+    "registry_number",
+    "data_bank",
+    "grant",
+    "volume",
+    "issue",
+    "page",
+    "country",
+    "article_id",
+    "doi",
+    "pmc_id",
+    "isbn",
+    "status",
+]
+"""Fields whose values are compared whole, without case, marks or periods."""
+DateField = Literal["published", "electronic", "print", "created", "completed", "revised"]
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word occurs, as written but for case and accents; with `is_prefix`, a word that begins so."""
+    """A word occurs; with `is_prefix`, a word that begins so."""
 
     field: TextField
     text: str
@@ -26,15 +57,19 @@ class Word:
 
 @dataclass(frozen=True)
 class Phrase:
-    """Words occur one after the other."""
+    """Words occur one after the other; a word may end in `*`.
+
+    With a `distance` they occur in any order, with at most that many other words between the first and the last of them.
+    """
 
     field: TextField
     text: str
+    distance: int | None = None
 
 
 @dataclass(frozen=True)
 class Term:
-    """A value of a list: an author, a MeSH heading with `is_exploded` for those below it, a journal, a type, a language."""
+    """A value of a list; `is_exploded` takes in what stands below it in its tree. A value may end in `*`."""
 
     field: TermField
     value: str
@@ -43,8 +78,20 @@ class Term:
 
 @dataclass(frozen=True)
 class Years:
-    """Published from year `first` through `last`; None leaves that end open."""
+    """Published from year `first` through `last`, in print or electronically; None leaves that end open."""
 
+    first: int | None
+    last: int | None
+
+
+@dataclass(frozen=True)
+class Dates:
+    """A date lies between two days, written as the numbers 20190512; None leaves that end open.
+
+    A month or a day that is not known is 00: 20190500 is May 2019.
+    """
+
+    field: DateField
     first: int | None
     last: int | None
 
@@ -54,6 +101,20 @@ class Pmids:
     """One of these articles."""
 
     pmids: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Cites:
+    """The reference list names this article."""
+
+    pmid: int
+
+
+@dataclass(frozen=True)
+class CitedBy:
+    """The reference list of this article names it."""
+
+    pmid: int
 
 
 @dataclass(frozen=True)
@@ -91,11 +152,12 @@ class Not:
     part: Constraint
 
 
-Constraint = Word | Phrase | Term | Years | Pmids | Flag | AddedAfter | And | Or | Not
+Leaf = Word | Phrase | Term | Years | Dates | Pmids | Cites | CitedBy | Flag | AddedAfter
+Constraint = Leaf | And | Or | Not
 
 
 def iter_parts(constraint: Constraint) -> Iterator[Constraint]:
-    """`constraint` and everything in it."""
+    """Yield `constraint` and everything in it."""
     yield constraint
     if isinstance(constraint, And | Or):
         for part in constraint.parts:
@@ -104,27 +166,38 @@ def iter_parts(constraint: Constraint) -> Iterator[Constraint]:
         yield from iter_parts(constraint.part)
 
 
-_YEARS = re.compile(r"(\d{1,4})?(?:(\.\.)(\d{1,4})?)?")
+_YEARS = re.compile(r"\s*(\d{1,4})?\s*(?:(\.\.|:|-|–)\s*(\d{1,4})?)?\s*")
+_OPEN_END = 3000
+"""PubMed's users write this year, or a later one, for an open end."""
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What hits must be. Of several values of one filter one suffices; all filters must hold."""
+    """Conditions that stand beside the query. Of several values of one filter one suffices; `mesh` wants all of them.
+
+    All filters must hold.
+    """
 
     year: str | None = None
-    """Of publication: 2020, or a range whose ends may be open: 2015..2020, 2015.., ..2020."""
+    """Year of publication in print or online: 2020, or a range whose ends may be open: 2015-2020, 2015.., ..2020."""
     journal: tuple[str, ...] = ()
-    """Title, abbreviation, ISSN or NLM ID; may be repeated."""
+    """Title, abbreviation, ISSN or NLM ID; may be repeated: one of them."""
     mesh: tuple[str, ...] = ()
-    """MeSH heading or its unique ID; may be repeated. With --mesh-tree also the headings below it."""
+    """MeSH heading or its unique ID; may be repeated: all of them. With --mesh-tree also the headings below each."""
+    any_mesh: tuple[str, ...] = ()
+    """MeSH heading or its unique ID; may be repeated: at least one of them."""
     publication_type: tuple[str, ...] = ()
-    """`Review`, `Randomized Controlled Trial` …; may be repeated."""
+    """Review, Randomized Controlled Trial …; may be repeated: one of them."""
     language: tuple[str, ...] = ()
-    """Code of three letters, `eng`; may be repeated."""
+    """Name or code of a language: english, eng or en; may be repeated: one of them."""
     author: tuple[str, ...] = ()
-    """`Smith`, `Smith J`, `Smith John`, an ORCID or the name of a group; may be repeated."""
+    """Smith, Smith J, Smith John, John Smith, an ORCID or the name of a group; may be repeated: one of them."""
     pmid: tuple[int, ...] = ()
-    """One of these articles; may be repeated."""
+    """PMID of an article; may be repeated: one of these articles."""
+    cites: tuple[int, ...] = ()
+    """PMID of an article that hits must have in their reference list; may be repeated: one of them."""
+    cited_by: tuple[int, ...] = ()
+    """PMID of an article in whose reference list hits must be; may be repeated: one of them."""
     has_abstract: bool = False
     """Leave out articles without an abstract."""
     not_retracted: bool = False
@@ -132,19 +205,19 @@ class Filters:
 
     def __post_init__(self) -> None:
         if self.year is not None:
-            self._years(self.year)
+            read_years(self.year)
 
     @property
     def constraint(self) -> Constraint | None:
-        """All of it as one constraint; None: nothing is filtered."""
+        """All filters as one constraint; None: nothing is filtered."""
         return all_of(*self._parts())
 
     def _parts(self) -> Iterator[Constraint]:
         if self.year is not None:
-            yield self._years(self.year)
+            yield read_years(self.year)
         names: dict[TermField, tuple[str, ...]] = {
             "journal": self.journal,
-            "mesh": self.mesh,
+            "mesh": self.any_mesh,
             "type": self.publication_type,
             "language": self.language,
             "author": self.author,
@@ -152,26 +225,37 @@ class Filters:
         for field, values in names.items():
             if values:
                 yield Or(tuple(Term(field, value) for value in values))
+        yield from (Term("mesh", value) for value in self.mesh)
         if self.pmid:
             yield Pmids(frozenset(self.pmid))
+        if self.cites:
+            yield Or(tuple(Cites(pmid) for pmid in self.cites))
+        if self.cited_by:
+            yield Or(tuple(CitedBy(pmid) for pmid in self.cited_by))
         if self.has_abstract:
             yield Flag("has_abstract")
         if self.not_retracted:
             yield Not(Flag("is_retracted"))
 
-    def _years(self, year: str) -> Years:
-        found = _YEARS.fullmatch(year)
-        if found is None or not (found[1] or found[3]):
-            raise ConfigError(f"year must be like 2020, 2015..2020, 2015.. or ..2020, not {year!r}")
-        first = int(found[1]) if found[1] else None
-        last = (int(found[3]) if found[3] else None) if found[2] else first
-        if first is not None and last is not None and first > last:
-            raise ConfigError(f"the range of years {year} ends before it begins")
-        return Years(first, last)
+
+def read_years(year: str) -> Years:
+    """Read a year or a range of years: `2020`, `2015-2020`, `2015:2020`, `2015..2020`, `2015..`, `..2020`.
+
+    Raises:
+        ConfigError: it is none, or ends before it begins.
+    """
+    found = _YEARS.fullmatch(year)
+    if found is None or not (found[1] or found[3]):
+        raise ConfigError(f"year must be like 2020, 2015-2020, 2015.. or ..2020, not {year!r}")
+    first = int(found[1]) if found[1] else None
+    last = (int(found[3]) if found[3] else None) if found[2] else first
+    if first is not None and last is not None and first > last:
+        raise ConfigError(f"the range of years {year} ends before it begins")
+    return Years(first, None if last is not None and last >= _OPEN_END else last)
 
 
 def all_of(*constraints: Constraint | None) -> Constraint | None:
-    """All of `constraints`; None among them demands nothing."""
+    """Join constraints that must all hold; None among them demands nothing."""
     parts = tuple(part for part in constraints if part is not None)
     if len(parts) < 2:
         return parts[0] if parts else None

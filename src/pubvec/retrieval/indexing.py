@@ -26,7 +26,7 @@ from pubvec.retrieval.article_sources import ArticlesFolder, StoredArticles
 from pubvec.retrieval.build import VersionPlan, read_live, write_version
 from pubvec.retrieval.config import IndexConfig
 from pubvec.retrieval.dense import Dense, KeyArray
-from pubvec.retrieval.lexical import Lexical
+from pubvec.retrieval.lexical import SCHEMA, Lexical
 from pubvec.retrieval.versions import (
     LEXICAL,
     Version,
@@ -110,7 +110,7 @@ def compact(index: Path | str, *, keep: int = 1) -> Version:
     with writing(index) as base:
         if flaws := list(find_changed(base)):
             raise InputError(f"{index} is damaged: {'; '.join(flaws)}: make it again from its articles")
-        vectors, lexical = open_version(base)
+        vectors, lexical = open_version(base, is_any_schema=True)
         rows = np.flatnonzero(vectors.live)
         source = StoredArticles(lexical, vectors.keys, rows)
         retracted = lexical.retractions_of(source.keys["pmid"].tolist())
@@ -151,8 +151,24 @@ def writing(index: Path | str) -> Iterator[Version]:
         guard.close()
 
 
-def open_version(version: Version) -> tuple[Dense, Lexical]:
-    """The vectors and the articles of `version`."""
+def open_version(version: Version, *, is_any_schema: bool = False) -> tuple[Dense, Lexical]:
+    """Open the vectors and the articles of `version`.
+
+    Args:
+        version: of an index.
+        is_any_schema: open an index of another layout too, to read its articles and nothing else.
+
+    Raises:
+        InputError: it is damaged, or the layout of its fields is another one than this release searches.
+    """
+    schema = version.manifest.counts.get("schema", 1)
+    if schema != SCHEMA and not is_any_schema:
+        index = version.folder.parents[1]
+        raise InputError(
+            f"{index} has the fields of {'an older' if schema < SCHEMA else 'a newer'} pubvec (layout {schema}, this one "
+            f"searches layout {SCHEMA}): `pubvec compact {index}` writes it anew without encoding anything again, but "
+            "without reference lists, which older indexes do not hold; `pubvec index` makes it with them"
+        )
     return Dense(version.segments, read_live(version)), Lexical(version.folder / LEXICAL)
 
 

@@ -106,7 +106,7 @@ def _find_flaws(version: Version) -> list[str]:
 
 
 def _check_rows(version: Version) -> Iterator[str]:
-    dense, lexical = open_version(version)
+    dense, lexical = open_version(version, is_any_schema=True)
     live = np.flatnonzero(dense.live)
     pmids = dense.keys["pmid"][live]
     if len(np.unique(pmids)) < len(pmids):

@@ -15,14 +15,61 @@ import numpy as np
 
 from pubvec.errors import InputError, OutputError, PubvecError, require
 from pubvec.records import Article
-from pubvec.retrieval.constraints import Constraint, TermField
+from pubvec.retrieval.constraints import Constraint
 from pubvec.retrieval.dense import IntArray
-from pubvec.retrieval.fields import RETRACTED, badges_of, terms_of
+from pubvec.retrieval.fields import RETRACTED, badges_of, dates_of, terms_of, texts_of
+from pubvec.retrieval.folding import fold_text
 from pubvec.retrieval.matching import Matching, match_all, match_any
 from pubvec.tables import dict_of, record_of
 
-_TERM_FIELDS: tuple[TermField, ...] = ("author", "mesh", "major_mesh", "journal", "type", "language")
-_NUMBERS = ("row", "pmid", "year", "added", "retracts")
+SCHEMA = 2
+"""Number of the fields' layout: an index of another layout is refused, see `versions.check_schema`."""
+_TEXT_FIELDS = (
+    "title",
+    "abstract",
+    "other_abstract",
+    "keyword",
+    "vernacular",
+    "book",
+    "subject",
+    "person",
+    "affiliation",
+    "source",
+    "coi",
+)
+_TERM_FIELDS = (
+    "author",
+    "first_author",
+    "last_author",
+    "investigator",
+    "editor",
+    "subject_name",
+    "author_id",
+    "corporate_author",
+    "mesh",
+    "major_mesh",
+    "subheading",
+    "journal_name",
+    "journal_id",
+    "type",
+    "language",
+    "substance",
+    "registry_number",
+    "data_bank",
+    "grant",
+    "volume",
+    "issue",
+    "page",
+    "country",
+    "article_id",
+    "doi",
+    "pmc_id",
+    "isbn",
+    "status",
+    "title_key",
+)
+_DATE_FIELDS = ("published", "print", "electronic", "created", "completed", "revised")
+_NUMBERS = ("row", "pmid", "year", "added", "retracts", "cites", *_DATE_FIELDS)
 _HEAP_BYTES = 256_000_000
 _LONGEST_WORD = 64
 _AUXILIARIES = [
@@ -52,6 +99,8 @@ class Entry(NamedTuple):
     """The version of the index that it came in with."""
     retracted_by: list[int]
     """Notices that name it where its own record does not say so."""
+    cites: list[int]
+    """PMIDs of its reference list, which is not kept otherwise."""
 
 
 class LexicalWriter:
@@ -108,7 +157,7 @@ class Lexical:
         words, self._stems = _register_analyzers(self._index)
         self._searcher = self._index.searcher()
         self._query = tantivy.Query
-        self.matching = Matching(self._index.schema, words)
+        self.matching = Matching(self._index.schema, self._searcher, words)
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
@@ -128,7 +177,7 @@ class Lexical:
 
     def rank(self, text: str, n: int, constraint: Constraint | None = None) -> list[tuple[int, float]]:
         """The best `n` rows by BM25 of the words of `text`, and their scores; words of no weight are skipped."""
-        words = dict.fromkeys(self._stems.analyze(text))
+        words = dict.fromkeys(self._stems.analyze(fold_text(text)))
         if not words:
             return []
         query = match_any([self.matching.term("ranked", word) for word in words])
@@ -177,7 +226,7 @@ class Lexical:
 
     def words(self, text: str) -> list[str]:
         """The words of `text` as ranking sees them: stems, without those of no weight."""
-        return list(self._stems.analyze(text))
+        return list(self._stems.analyze(fold_text(text)))
 
     def _values(self, field: str, hits: Sequence[tuple[Any, Any]]) -> list[int]:
         return list(self._searcher.fast_field_values(field, [address for _, address in hits]))
@@ -202,31 +251,32 @@ def _document(row: int, entry: Entry) -> Any:
         "year": [article.year] if article.year else [],
         "added": [entry.added],
         "retracts": _retracts(article),
+        "cites": entry.cites,
+        **dates_of(article),
     }
     abstract = article.abstract or ""
     is_retracted = any(badge.kind == RETRACTED for badge in badges_of(article, entry.retracted_by))
     flags = [("has_abstract", bool(abstract)), ("is_retracted", is_retracted)]
-    texts: dict[str, Iterable[str]] = {
-        "title": [article.title],
-        "abstract": [abstract],
-        "ranked": [f"{article.title} {abstract}"],
-        "flag": [name for name, holds in flags if holds],
-        **{name: sorted(values) for name, values in terms_of(article).items()},
-    }
     for name, values in numbers.items():
         for number in values:
             document.add_unsigned(name, number)
-    for name, strings in texts.items():
-        for string in strings:
-            document.add_text(name, string)
-    stored = dict_of(article._replace(references=[])), entry.added, entry.retracted_by
+    for name, texts in texts_of(article).items():
+        for text in texts:
+            document.add_text(name, fold_text(text))
+    document.add_text("ranked", fold_text(f"{article.title} {abstract}"))
+    for name in (name for name, holds in flags if holds):
+        document.add_text("flag", name)
+    for name, terms in terms_of(article).items():
+        for term in sorted(terms):
+            document.add_text(name, term)
+    stored = dict_of(article._replace(references=[])), entry.added, entry.retracted_by, entry.cites
     document.add_bytes("entry", json.dumps(stored, ensure_ascii=False).encode("utf-8", "replace"))
     return document
 
 
 def _read_entry(document: Any) -> Entry:
-    article, added, retracted_by = json.loads(bytes(document.get_first("entry")))
-    return Entry(record_of(Article, article), added, retracted_by)
+    article, added, retracted_by, *rest = json.loads(bytes(document.get_first("entry")))
+    return Entry(record_of(Article, article), added, retracted_by, rest[0] if rest else [])
 
 
 def _open_or_create(folder: Path) -> Any:
@@ -234,7 +284,7 @@ def _open_or_create(folder: Path) -> Any:
     builder = tantivy.SchemaBuilder()
     for name in _NUMBERS:
         builder.add_unsigned_field(name, indexed=True, fast=True)
-    for name in ("title", "abstract"):
+    for name in _TEXT_FIELDS:
         builder.add_text_field(name, tokenizer_name="words")
     builder.add_text_field("ranked", tokenizer_name="stems", index_option="freq")
     for name in (*_TERM_FIELDS, "flag"):

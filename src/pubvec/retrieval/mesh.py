@@ -10,24 +10,27 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pubvec.errors import InputError
-from pubvec.retrieval.fields import fold
+from pubvec.retrieval.folding import fold_words
 
 _TREE_LINE = re.compile(r"(.+);([A-Z]\d\d(?:\.\d+)*)")
 _NUMBER = re.compile(r"[A-Z]\d\d(?:\.\d+)*")
 
 
 class MeshTree:
-    """Headings by their tree numbers.
+    """Headings by their tree numbers, and the entry terms that stand for them.
 
     Args:
         places: heading and tree number, one pair for each place that a heading has.
+        entries: entry term and heading; NLM's descriptor file has them, its file of tree numbers has not.
     """
 
-    def __init__(self, places: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, places: Iterable[tuple[str, str]], entries: Iterable[tuple[str, str]] = ()) -> None:
         self._places = sorted((number, heading) for heading, number in places)
         self._numbers: dict[str, list[str]] = {}
+        self._names = {fold_words(heading): heading for _, heading in reversed(self._places)}
         for number, heading in self._places:
-            self._numbers.setdefault(fold(heading), []).append(number)
+            self._numbers.setdefault(fold_words(heading), []).append(number)
+        self._entries = {fold_words(entry): heading for entry, heading in entries}
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -47,25 +50,40 @@ class MeshTree:
         except (OSError, EOFError) as error:
             raise InputError(f"{path} cannot be read: {error}") from error
         lines = raw.decode("utf-8", "replace").splitlines()
-        places = list(_iter_descriptors(lines) if "*NEWRECORD" in lines[:1] else _iter_tree_lines(lines))
+        is_descriptors = "*NEWRECORD" in lines[:1]
+        places = list(_iter_descriptors(lines) if is_descriptors else _iter_tree_lines(lines))
+        entries = list(_iter_entries(lines)) if is_descriptors else []
         if not places:
             raise InputError(
                 f"{path} holds no MeSH tree: expected NLM's mtrees20YY.bin (`Heading;A01.111`) or d20YY.bin (`*NEWRECORD`)"
             )
-        return cls(places)
+        return cls(places, entries)
 
-    def explode(self, heading: str) -> frozenset[str]:
-        """`heading` and every heading below it, in each of its places.
+    def find(self, name: str) -> str:
+        """Return the heading that `name` means: a heading or one of its entry terms, words in any order.
 
         Raises:
             InputError: MeSH has no such heading.
         """
-        name = fold(heading)
-        if name not in self._numbers:
-            near = [self._name(other) for other in get_close_matches(name, self._numbers)]
-            hint = f": did you mean {' or '.join(near)}?" if near else ""
-            raise InputError(f"{heading!r} is no MeSH heading{hint}")
-        return frozenset(below for number in self._numbers[name] for below in self._iter_below(number))
+        key = fold_words(name)
+        if key in self._numbers:
+            return self._names[key]
+        if key in self._entries:
+            return self._entries[key]
+        near = [self._names[other] for other in get_close_matches(key, self._numbers)]
+        hint = f": did you mean {' or '.join(near)}?" if near else ""
+        raise InputError(f"{name!r} is no MeSH heading{hint}")
+
+    def explode(self, heading: str) -> frozenset[str]:
+        """Return the heading that `heading` means, and every heading below it in each of its places.
+
+        Raises:
+            InputError: MeSH has no such heading.
+        """
+        numbers = self._numbers.get(fold_words(self.find(heading)), [])
+        return frozenset(
+            [self.find(heading), *(below for number in numbers for below in self._iter_below(number))]
+        )
 
     def _iter_below(self, number: str) -> Iterator[str]:
         place = bisect_left(self._places, (number, ""))
@@ -74,10 +92,6 @@ class MeshTree:
             if found == number or found[len(number)] == ".":
                 yield heading
             place += 1
-
-    def _name(self, folded: str) -> str:
-        number = self._numbers[folded][0]
-        return self._places[bisect_left(self._places, (number, ""))][1]
 
 
 def _iter_tree_lines(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -94,3 +108,14 @@ def _iter_descriptors(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             heading = value.strip()
         elif key == "MN" and _NUMBER.fullmatch(value.strip()):
             yield heading, value.strip()
+
+
+def _iter_entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each entry term of a descriptor file with its heading; a term stands before the first `|`."""
+    heading = ""
+    for line in lines:
+        key, _, value = line.partition(" = ")
+        if key == "MH":
+            heading = value.strip()
+        elif key in ("ENTRY", "PRINT ENTRY"):
+            yield value.split("|")[0].strip(), heading
