@@ -271,6 +271,26 @@ def test_like_leaves_the_article_itself_out(searcher):
         searcher.like(5)
 
 
+def test_several_articles_to_be_like_and_not_to_be_like(searcher):
+    like, unlike = (990, 985), (970,)
+    wanted = searcher.vectors(like).mean(axis=0) - 0.2 * searcher.vectors(unlike)[0]
+    wanted /= np.linalg.norm(wanted)
+    cosines = dict(
+        zip(
+            searcher.dense.keys["pmid"].tolist(),
+            searcher.dense.cosines(wanted, np.arange(60)).tolist(),
+            strict=True,
+        )
+    )
+    expected = sorted(cosines.keys() - {*like, *unlike}, key=lambda pmid: (-cosines[pmid], pmid))
+    hits = searcher.search(searcher.read(like=like, unlike=unlike), 100)
+    assert [hit.pmid for hit in hits] == expected
+    with pytest.raises(InputError, match="PMID 5 is not in the index"):
+        searcher.read(like=990, unlike=(5,))
+    with pytest.raises(ConfigError, match="need articles that they are to be like"):
+        searcher.read("stroke", unlike=(990,))
+
+
 @pytest.mark.parametrize("kind", ["cross", "late"])
 def test_reranking_sorts_the_best_anew(library, request, kind):
     model = str(request.getfixturevalue(kind))

@@ -51,9 +51,16 @@ def search(
     index: IndexFolder,
     query: Annotated[str | None, typer.Argument(help="A question or a few words, with conditions.")] = None,
     like: Annotated[
-        int | None, typer.Option("--like", help="PMID: articles near to it, instead of a query.")
+        list[int] | None,
+        typer.Option("--like", help="PMID of an article that hits are to be like; may be repeated."),
+    ] = None,
+    unlike: Annotated[
+        list[int] | None,
+        typer.Option("--unlike", help="PMID of an article that hits are not to be like; may be repeated."),
     ] = None,
     n: Number = 10,
+    offset: Annotated[int, typer.Option(min=0, help="Number of hits to leave out before the first.")] = 0,
+    sort: Annotated[str, typer.Option(help="relevance, or year for the newest first.")] = "relevance",
     ranking: RankingName = "hybrid",
     rerank: Reranker = None,
     n_reranked: Annotated[int, typer.Option(min=1, help="Best hits that --rerank sorts.")] = 50,
@@ -81,24 +88,44 @@ def search(
 ) -> None:
     """Find the articles that answer a question, best first.
 
-    Beside plain words a query may hold what PubMed knows: "an exact phrase", AND, OR, NOT and parentheses, and fields:
-    [ti] [ab] [tiab] [au] [mh] [majr] [ta] [dp] [pt] [la]. Plain words rank and exclude nothing; the rest must match.
+    Beside plain words a query may hold what PubMed knows: "an exact phrase", AND, OR, NOT and parentheses, wildcard*,
+    and PubMed's field tags. Plain words rank and exclude nothing; the rest must match. PMIDs, PMC numbers, DOIs, their
+    addresses and whole titles give their articles first. Without a question, filters list the newest articles.
 
     Example: pubvec search index/ "does aspirin prevent stroke" --year 1990.. -n 5
     """
-    if (query is None) == (like is None):
-        raise ConfigError("give a query, or --like PMID")
+    if query is not None and (like or unlike):
+        raise ConfigError("give a query, or --like PMID and --unlike PMID, not both")
+    if query is None and not like and config.constraint is None:
+        raise ConfigError("give a query, --like PMID, or filters such as --year 2015")
+    if as_json and form != TEXT:
+        raise ConfigError(f"--json and --format {form} ask for two formats: give one of them")
+    if rerank and (offset or sort != "relevance"):
+        raise ConfigError("--rerank sorts the first hits by relevance: leave out --offset and --sort")
     searcher = open_searcher(index, model, as_of=as_of, mesh_tree=mesh_tree, reranker=rerank)
     request = searcher.read(
         query or "",
-        like=() if like is None else like,
+        like=like or (),
+        unlike=unlike or (),
         filters=config,
         ranking=ranking,  # type: ignore[arg-type]  # checked there
     )
-    with_passages = form == TEXT and not as_json and like is None
-    hits = searcher.search(
-        request, n, n_reranked=n_reranked, with_passages=with_passages, n_passages=n_passages
-    )
+    with_passages = form == TEXT and not as_json and not like
+    if offset or sort != "relevance":
+        hits = searcher.page(
+            request,
+            n,
+            offset,
+            sort=sort,  # type: ignore[arg-type]  # checked there
+            with_passages=with_passages,
+            with_facets=False,
+        ).hits
+    else:
+        hits = searcher.search(
+            request, n, n_reranked=n_reranked, with_passages=with_passages, n_passages=n_passages
+        )
+    for line in searcher.explain(request).lines():
+        console().say(line)
     with opened(output) as file:
         write(hits, "jsonl" if as_json else form, file)
     if not hits:

@@ -42,6 +42,8 @@ from .rag import Answer as Answer
 from .rag import AskConfig as AskConfig
 from .rag import ask as ask
 from .rag import iter_answer as iter_answer
+from .reading import Condition as Condition
+from .reading import Reading as Reading
 from .searcher import RANKINGS as RANKINGS
 from .searcher import Ranking as Ranking
 from .searcher import Searcher as Searcher

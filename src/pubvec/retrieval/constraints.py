@@ -43,7 +43,9 @@ TermField = Literal[
     "status",
 ]
 """Fields whose values are compared whole, without case, marks or periods."""
-DateField = Literal["published", "electronic", "print", "created", "completed", "revised"]
+DateField = Literal[
+    "published", "electronic", "print", "created", "completed", "revised", "entrez", "indexed"
+]
 
 
 @dataclass(frozen=True)

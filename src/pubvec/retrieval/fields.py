@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pubvec.records import Article, Author, Badge, Journal
 from pubvec.retrieval.folding import fold, fold_journal, fold_name, fold_title, fold_words
@@ -62,6 +63,10 @@ def texts_of(article: Article) -> dict[str, list[str]]:
     types = [term.name for term in article.publication_types]
     source = [journal.title, journal.iso_abbreviation, journal.medline_ta, article.publisher]
     grants = [grant.grant_id for grant in article.grants]
+    supplementary = [concept.name for concept in list_of(article, "supplementary_concepts")]
+    investigators = [_full_name(person) for person in list_of(article, "investigators")]
+    subjects = [_full_name(person) for person in list_of(article, "personal_name_subjects")]
+    numbers = [number for bank in list_of(article, "data_banks") for number in bank.accession_numbers]
     texts: dict[str, Iterable[str | None]] = {
         "title": [article.title],
         "abstract": [article.abstract],
@@ -69,10 +74,18 @@ def texts_of(article: Article) -> dict[str, list[str]]:
         "keyword": [keyword.text for keyword in article.keywords],
         "vernacular": [article.vernacular_title],
         "book": [article.book_title, article.collection_title],
-        "subject": [*headings, *qualifiers, *substances, *types],
-        "person": [*names, *groups],
+        "subject": [*headings, *qualifiers, *substances, *supplementary, *types, *subjects],
+        "person": [*names, *groups, *investigators],
         "affiliation": affiliations,
-        "source": [*source, *grants, article.doi, article.pmc_id],
+        "source": [
+            *source,
+            *grants,
+            *numbers,
+            *list_of(article, "gene_symbols"),
+            article.doi,
+            article.pmc_id,
+        ],
+        "coi": [getattr(article, "coi_statement", None)],
     }
     return {field: [text for text in values if text] for field, values in texts.items()}
 
@@ -81,16 +94,27 @@ def terms_of(article: Article) -> dict[str, set[str]]:
     """Return the folded values of each list of `article` by the field of the index that holds them whole."""
     journal = article.journal
     authors = [author_key(author) for author in article.authors]
+    misspelled = [author_key(author) for author in list_of(article, "misspelled_authors")]
+    supplementary = list_of(article, "supplementary_concepts")
+    banks = list_of(article, "data_banks")
     named = [key for key in authors if key]
     chemicals, grants, headings = article.chemicals, article.grants, article.mesh_headings
     registry = {fold(c.registry_number) for c in chemicals if c.registry_number and c.registry_number != "0"}
     doi = [article.doi.lower()] if article.doi else []
     journal_id = journal_key(journal)
     return {
-        "author": set(named),
+        "author": {*named, *misspelled} - {""},
         "first_author": set(named[:1]),
         "last_author": set(named[-1:]),
-        "editor": {key for key in map(author_key, article.editors) if key},
+        "investigator": set(map(author_key, list_of(article, "investigators"))) - {""},
+        "subject_name": set(map(author_key, list_of(article, "personal_name_subjects"))) - {""},
+        "editor": set(map(author_key, article.editors)) - {""},
+        "data_bank": {
+            fold_title(value)
+            for bank in banks
+            for number in bank.accession_numbers
+            for value in (number, f"{bank.name}/{number}", bank.name or number)
+        },
         "author_id": _folded(author.orcid for author in article.authors),
         "corporate_author": {fold_title(a.collective_name) for a in article.authors if a.collective_name},
         "mesh": set(_iter_heading_keys(article, is_major=False)),
@@ -102,7 +126,9 @@ def terms_of(article: Article) -> dict[str, set[str]]:
             key for t in article.publication_types for key in (fold_title(t.name), fold(t.ui or "")) if key
         },
         "language": {code for language in article.languages for code in language_codes(language)[:1]},
-        "substance": {key for c in chemicals for key in (fold_words(c.name), fold(c.ui or "")) if key},
+        "substance": {
+            key for c in (*chemicals, *supplementary) for key in (fold_words(c.name), fold(c.ui or "")) if key
+        },
         "registry_number": registry,
         "grant": {fold_title(g.grant_id) for g in grants if g.grant_id},
         "volume": _folded([journal.volume]),
@@ -118,6 +144,15 @@ def terms_of(article: Article) -> dict[str, set[str]]:
     }
 
 
+def list_of(article: Article, name: str) -> list[Any]:
+    """Return a list of `article`, or nothing where the record has no such field."""
+    return list(getattr(article, name, None) or [])
+
+
+def _full_name(person: Author) -> str:
+    return person.collective_name or " ".join(part for part in (person.fore_name, person.last_name) if part)
+
+
 def dates_of(article: Article) -> dict[str, list[int]]:
     """Return the dates of `article` as numbers like 20190512, by the field of the index; 00 stands for what is not known."""
     printed = list(iter_dates(article.date_published or ""))
@@ -131,6 +166,8 @@ def dates_of(article: Article) -> dict[str, list[int]]:
         "created": _day(article.date_created),
         "completed": _day(article.date_completed),
         "revised": _day(article.date_revised),
+        "entrez": _history(article, "entrez"),
+        "indexed": _history(article, "medline"),
     }
 
 
@@ -211,6 +248,13 @@ def _iter_pages(pages: str | None) -> Iterator[str]:
         for part in re.split(r"[;,]", pages):
             if first := part.split("-")[0].strip():
                 yield fold(first)
+
+
+def _history(article: Article, status: str) -> list[int]:
+    """Return the days on which PubMed's history says that an article reached `status`."""
+    return [
+        day for event in list_of(article, "history") if event.status == status for day in _day(event.date)
+    ]
 
 
 def _day(date: datetime.date | None) -> list[int]:

@@ -173,15 +173,18 @@ def open_version(version: Version, *, is_any_schema: bool = False) -> tuple[Dens
 
 
 def open_encoder(index: Path, model: str | None = None, n_threads: int | None = None) -> TextEncoder:
-    """The model that made the index; `model`: another place where it is, or another form of it.
+    """Open the model that made the index; `model`: another place where it is.
 
     Raises:
         InputError: it is gone, has been changed since, or has another width than the vectors.
     """
     manifest = read_manifest(index, made_by="index")
     path = resolve(model or manifest.config["model"])
-    if model is None and hash_weights(path) != manifest.config["model_sha256"]:
-        raise InputError(f"{path} is not the model that made {index}: name that with --model, or index again")
+    if hash_weights(path) != manifest.config["model_sha256"]:
+        raise InputError(
+            f"{path} is not the model that made {index} ({manifest.config['model']}): its vectors cannot be compared with "
+            f"those of the index; `pubvec index ARTICLES -m {model or path} -o INDEX` makes one for it"
+        )
     encoder = load(path, max_seq_length=manifest.config["max_seq_length"], n_threads=n_threads)
     if encoder.dim != manifest.counts["dim"]:
         raise InputError(

@@ -17,7 +17,7 @@ from pubvec.errors import InputError, OutputError, PubvecError, require
 from pubvec.records import Article
 from pubvec.retrieval.constraints import Constraint
 from pubvec.retrieval.dense import IntArray
-from pubvec.retrieval.fields import RETRACTED, badges_of, dates_of, terms_of, texts_of
+from pubvec.retrieval.fields import RETRACTED, badges_of, dates_of, terms_of, texts_of, title_key
 from pubvec.retrieval.folding import fold_text
 from pubvec.retrieval.matching import Matching, match_all, match_any
 from pubvec.tables import dict_of, record_of
@@ -68,7 +68,7 @@ _TERM_FIELDS = (
     "status",
     "title_key",
 )
-_DATE_FIELDS = ("published", "print", "electronic", "created", "completed", "revised")
+_DATE_FIELDS = ("published", "print", "electronic", "created", "completed", "revised", "entrez", "indexed")
 _NUMBERS = ("row", "pmid", "year", "added", "retracts", "cites", *_DATE_FIELDS)
 _HEAP_BYTES = 256_000_000
 _LONGEST_WORD = 64
@@ -154,10 +154,10 @@ class Lexical:
         except ValueError as error:
             raise InputError(f"{folder} is damaged ({error}): `pubvec verify` tells what else is") from error
         self._index.config_reader("Manual")
-        words, self._stems = _register_analyzers(self._index)
+        self._words, self._stems = _register_analyzers(self._index)
         self._searcher = self._index.searcher()
         self._query = tantivy.Query
-        self.matching = Matching(self._index.schema, self._searcher, words)
+        self.matching = Matching(self._index.schema, self._searcher, self._words)
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
@@ -185,6 +185,26 @@ class Lexical:
             query = match_all([query, self._query.const_score_query(self.matching.compile(constraint), 0.0)])
         hits = self._searcher.search(query, n, count=False).hits
         return [(row, score) for row, (score, _) in zip(self._values("row", hits), hits, strict=True)]
+
+    def rows_with_title(self, title: str) -> list[int]:
+        """Return the rows of the articles that have this title, its punctuation and letter case aside."""
+        key = title_key(title)
+        hits = (
+            self._searcher.search(self.matching.term("title_key", key), 10, count=False).hits if key else []
+        )
+        return sorted(self._values("row", hits))
+
+    def frequency(self, word: str) -> int:
+        """Count the titles and abstracts that have a folded word."""
+        return max(int(self._searcher.doc_freq(field, word)) for field in ("title", "abstract"))
+
+    def frequent_words(self, n: int) -> list[tuple[str, int]]:
+        """Return the `n` words that are in most titles, and the number of titles of each."""
+        return list(self._searcher.terms_with_prefix("title", "", limit=n))
+
+    def folded_words(self, text: str) -> list[str]:
+        """Return the words of `text` as conditions compare them."""
+        return list(self._words.analyze(fold_text(text)))
 
     def newest(self, n: int, constraint: Constraint) -> list[int]:
         """`n` rows that fulfil `constraint`, newest year first."""

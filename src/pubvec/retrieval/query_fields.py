@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
 from pubvec.errors import InputError
+from pubvec.records import Article
 from pubvec.retrieval.constraints import DateField, TermField, TextField
 
 
@@ -87,6 +88,8 @@ _DATES: dict[DateField, tuple[str, ...]] = {
     "print": ("ppdat", "print publication date", "date - publication print"),
     "created": ("crdt", "date - create", "create date", "creation date", "date - creation"),
     "completed": ("dcom", "date - completion", "completion date"),
+    "entrez": ("edat", "date - entrez", "entrez date", "edt"),
+    "indexed": ("mhda", "date - mesh", "mesh date"),
     "revised": (
         "lr",
         "lastrevision",
@@ -96,25 +99,27 @@ _DATES: dict[DateField, tuple[str, ...]] = {
         "mdat",
     ),
 }
+_NEEDED: dict[str, tuple[str, str]] = {
+    "investigator": ("investigators", "investigators: [au] and [cn] find authors and groups"),
+    "subject_name": ("personal_name_subjects", "people as subjects: [mh] and [tw] are the nearest"),
+    "data_bank": ("data_banks", "accession numbers: [tiab] finds those that an abstract gives"),
+    "coi": ("coi_statement", "statements on conflicts of interest"),
+    "entrez": ("history", "the day a citation entered PubMed: [crdt] is the nearest"),
+    "indexed": ("history", "the day of MeSH indexing: [dcom] is the nearest"),
+}
+"""Fields that can be answered only if the records hold what they need: the element, and what to say where they do not."""
 _PMID = ("pmid", "uid", "pubmed id")
 _FILTER = ("filter", "sb", "subset", "filters")
 _REFUSED = {
     **dict.fromkeys(
-        ("edat", "date - entrez", "entrez date", "edt"),
-        "the day a citation entered PubMed: [crdt] is the nearest",
-    ),
-    **dict.fromkeys(("mhda", "date - mesh", "mesh date"), "the day of MeSH indexing: [dcom] is the nearest"),
-    **dict.fromkeys(
         ("pa", "pharmacological action"), "pharmacological actions: [nm] finds substances by name"
     ),
+    **dict.fromkeys(("pubn", "publisher"), "publishers as a field: [all] finds the words of their names"),
     **dict.fromkeys(
-        ("pubn", "publisher"), "publishers as a field of their own: [all] finds the words of their names"
+        ("cited", "cited by", "refs"), "citations as a field: --cites and --cited-by take a PMID"
     ),
     **dict.fromkeys(
-        ("cited", "cited by", "refs"), "citations as a tag: --cites PMID and --cited-by PMID find them"
-    ),
-    **dict.fromkeys(
-        ("author cluster id", "cid"), "PubMed's own clusters of authors: [au] or [auid] is the nearest"
+        ("author cluster id", "cid"), "PubMed's clusters of authors: [au] or [auid] is the nearest"
     ),
 }
 """Fields of PubMed that the index does not have, and what they are."""
@@ -185,6 +190,9 @@ def read_tag(text: str, column: int) -> Tag:
             f"unknown field {text} at column {column}: {hint}; leave out the brackets if they mean no field"
         )
     field = FIELDS[name]
+    needed, what = _NEEDED.get(field.name, ("pmid", ""))
+    if needed not in Article._fields:
+        raise InputError(f"{text} at column {column} cannot be answered: the index does not hold {what}")
     if mark == "noexp":
         return Tag(field, False, None)
     if mark.startswith("~"):

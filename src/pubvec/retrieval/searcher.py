@@ -8,7 +8,8 @@ twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -18,16 +19,19 @@ import numpy as np
 from pubvec.encoder import FloatArray, Scorer, load_scorer
 from pubvec.errors import ConfigError, InputError
 from pubvec.records import Hit, article_text
-from pubvec.retrieval.constraints import Constraint, Filters, Pmids, Term, all_of, iter_parts
+from pubvec.retrieval.constraints import Constraint, Filters, Or, Pmids, Term, Word, all_of, iter_parts
 from pubvec.retrieval.dense import IntArray
 from pubvec.retrieval.fields import badges_of
-from pubvec.retrieval.grammar import ParsedQuery, parse_query
+from pubvec.retrieval.grammar import MAX_CHARACTERS, ParsedQuery, parse_query
 from pubvec.retrieval.indexing import open_encoder, open_version
 from pubvec.retrieval.inspection import IndexInfo, info
+from pubvec.retrieval.known_items import KnownItem, describe_item, read_identifiers
 from pubvec.retrieval.lexical import Entry
+from pubvec.retrieval.matching import MAX_VARIANTS
 from pubvec.retrieval.mesh import MeshTree
 from pubvec.retrieval.pages import N_BEST, N_BY_YEAR, SORTS, Facets, Page, Sort, count_facets, sort_hits
 from pubvec.retrieval.passages import N_PASSAGES, find_passages
+from pubvec.retrieval.reading import Condition, Reading, conditions_of, describe
 from pubvec.retrieval.versions import find_version
 
 Ranking = Literal["hybrid", "dense", "lexical"]
@@ -46,6 +50,14 @@ _N_PASSING = 320
 """At least this many of the nearest articles must pass a broad filter; eight times the hits wanted where that is more."""
 _N_WORDS = 50
 """Words whose tokens are counted together: they fit into the model's window, which would cut longer texts."""
+_ROCCHIO_SHARE = 0.2
+"""Weight of articles that hits are not to be like against those that they are to be like: 0.15 / 0.75 in the book."""
+_MIN_TITLE_WORDS = 3
+"""A query of fewer words is not looked up as a title: `Asthma` is a question, though an article may be called so."""
+_MIN_SUGGESTED = 4
+_MAX_SUGGESTED = 5
+_N_FREQUENT = 200_000
+"""Words of the titles among which a spelling is looked for."""
 _CHECK_COST = 13
 """Checking one article against a filter takes as long as listing this many articles of the filter (measured on 137,394)."""
 
@@ -74,7 +86,13 @@ class SearchRequest:
     filters: Filters
     ranking: Ranking
     like: tuple[int, ...]
-    """PMIDs of the articles that hits are to be like; empty for a search by a query."""
+    """PMIDs of the articles that hits are to be like, or not to be like; empty for a search by a query. None is a hit."""
+    known: tuple[int, ...]
+    """PMIDs of the articles that the query names by an identifier or by their whole title; they come first."""
+    ignored: tuple[str, ...]
+    """Stop words that were not made conditions."""
+    notes: tuple[str, ...]
+    """Sentences on what was named and is not in the index."""
     _make_vector: Callable[[], FloatArray] = field(repr=False)
 
     @property
@@ -129,6 +147,7 @@ class Searcher:
         query: str = "",
         *,
         like: int | Sequence[int] = (),
+        unlike: Sequence[int] = (),
         filters: Filters | None = None,
         constraint: Constraint | None = None,
         ranking: Ranking = "hybrid",
@@ -136,8 +155,10 @@ class Searcher:
         """Read a search: parse the query, join all conditions, and check the rest.
 
         Args:
-            query: a question or a few words, with conditions: see `grammar`.
+            query: a question or a few words, with conditions: see `grammar`; or PMIDs, PMC numbers, DOIs, their addresses,
+                or a whole title. May be empty where there are other conditions.
             like: PMIDs of articles that hits are to be like, instead of a query.
+            unlike: PMIDs of articles that hits are not to be like, beside `like`.
             filters: conditions beside those of the query.
             constraint: a further condition.
             ranking: by cosine, by BM25, or by both, joined by reciprocal ranks.
@@ -149,19 +170,109 @@ class Searcher:
         if ranking not in RANKINGS:
             raise ConfigError(f"ranking must be one of {', '.join(RANKINGS)}, not {ranking!r}")
         likes = (like,) if isinstance(like, int) else tuple(like)
+        if unlike and not likes:
+            raise ConfigError("articles that hits are not to be like need articles that they are to be like")
         filters = filters or Filters()
+        known: tuple[int, ...] = ()
+        notes: tuple[str, ...] = ()
         if likes:
-            entries = self.articles(likes)
-            parsed = ParsedQuery(entries[0].article.title, None)
+            parsed = ParsedQuery(self.articles(likes)[0].article.title, None)
+        elif items := read_identifiers(query):
+            parsed = ParsedQuery("", Or(tuple(items)))
+            known, notes = self._find_items(items)
+        elif not query.strip() and all_of(filters.constraint, constraint) is not None:
+            parsed = ParsedQuery("", None)
+        elif known := self._find_title(query):
+            parsed = ParsedQuery(" ".join(query.split()), None)
         else:
             parsed = parse_query(query)
         wanted = all_of(parsed.constraint, filters.constraint, constraint)
 
         def make_vector() -> FloatArray:
-            vector: FloatArray = self.vectors(likes)[0] if likes else self.encoder.encode([parsed.text])[0]
+            vector: FloatArray = self._mix(likes, unlike) if likes else self.encoder.encode([parsed.text])[0]
             return vector
 
-        return SearchRequest(query, parsed.text, wanted, filters, ranking, likes, make_vector)
+        self._rows_of(unlike)  # one that is not there is refused now
+        named = (*likes, *unlike)
+        return SearchRequest(
+            query, parsed.text, wanted, filters, ranking, named, known, parsed.ignored, notes, make_vector
+        )
+
+    def _mix(self, like: Sequence[int], unlike: Sequence[int]) -> FloatArray:
+        """Return the unit vector (dim,) near to the articles `like` and away from `unlike`.
+
+        It is Rocchio's formula (Manning, Raghavan and Schütze 2008, "Introduction to Information Retrieval", 9.1.1)
+        without a query: the mean of the relevant vectors, less a share of the mean of the others.
+        """
+        if len(like) == 1 and not unlike:
+            return self.vectors(like)[0]
+        vector: FloatArray = self.vectors(like).mean(axis=0)
+        if unlike:
+            vector -= _ROCCHIO_SHARE * self.vectors(unlike).mean(axis=0)
+        vector /= max(float(np.linalg.norm(vector)), 1e-9)
+        return vector
+
+    def _find_items(self, items: Sequence[KnownItem]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Return the PMIDs that identifiers name, in their order, and a sentence for each that is not in the index."""
+        known: list[int] = []
+        notes: list[str] = []
+        for item in dict.fromkeys(items):
+            pmids = self.dense.keys["pmid"][self.lexical.rows(item)].tolist()
+            known += pmids
+            if not pmids:
+                notes.append(f"{describe_item(item)} is not in the index.")
+        return tuple(dict.fromkeys(known)), tuple(notes)
+
+    def _find_title(self, query: str) -> tuple[int, ...]:
+        """Return the PMIDs of the articles whose whole title was typed."""
+        if len(query.split()) < _MIN_TITLE_WORDS or len(query) > MAX_CHARACTERS:
+            return ()
+        rows = self.lexical.rows_with_title(query)
+        return tuple(self.dense.keys["pmid"][np.array(rows, dtype=np.int64)].tolist())
+
+    def explain(self, request: SearchRequest) -> Reading:
+        """Tell how a search was read: each condition with its number of articles, what ranks, and what was left out.
+
+        A word that no article has gets the nearest word of the index as a suggestion.
+        """
+        conditions = [] if request.known and not request.text else conditions_of(request.constraint)
+        notes = list(request.notes)
+        words = [leaf for part in conditions for leaf in iter_parts(part) if isinstance(leaf, Word)]
+        notes += [
+            f"{word.text}* stands for its {MAX_VARIANTS:,} most frequent completions only."
+            for word in words
+            if word.is_prefix and self.lexical.matching.is_capped(word)
+        ]
+        return Reading(
+            "" if request.like else request.text,
+            [Condition(describe(part), self.count(part)) for part in conditions],
+            list(request.ignored),
+            list(request.known),
+            notes,
+            [] if request.like else self._suggest(request.text),
+        )
+
+    def _suggest(self, text: str) -> list[tuple[str, str]]:
+        """Return each word that no title or abstract has, with the nearest frequent word of the titles."""
+        unknown = [
+            word
+            for word in dict.fromkeys(self.lexical.folded_words(text))
+            if len(word) >= _MIN_SUGGESTED and word.isalpha() and not self.lexical.frequency(word)
+        ]
+        found = []
+        for word in unknown[:_MAX_SUGGESTED]:
+            near = get_close_matches(word, self._frequent_words.get(word[0], []), 1, 0.75)
+            found += [(word, near[0])] if near else []
+        return found
+
+    @cached_property
+    def _frequent_words(self) -> dict[str, list[str]]:
+        """Frequent words of the titles by their first letter; read when a word is not found, and kept."""
+        found: dict[str, list[str]] = {}
+        for word, _ in self.lexical.frequent_words(_N_FREQUENT):
+            if word.isalpha():
+                found.setdefault(word[0], []).append(word)
+        return found
 
     def search(
         self,
@@ -331,6 +442,8 @@ class Searcher:
         The rankings are made once, as deep as needed. They are fused at each of `depths`, the smallest first: the order of
         a smaller depth stays, a greater one adds rows after it.
         """
+        if request.known:
+            return self._rank_known(request, n, depths)
         if request.like:
             return self._rank_like(request, n)
         if request.vector is None:
@@ -350,6 +463,22 @@ class Searcher:
             ranked.rows.extend(fused.rows[place] for place in new)
             ranked.scores.extend(fused.scores[place] for place in new)
         return ranked.part(0, n)
+
+    def _rank_known(self, request: SearchRequest, n: int, depths: Sequence[int]) -> Ranked:
+        """Rank the articles that the query names before all others that it finds."""
+        allowed = all_of(Pmids(frozenset(request.known)), request.constraint)
+        assert allowed is not None
+        left = set(self.lexical.rows(allowed).tolist())
+        rows = [row for row in self._rows_of(request.known) if row in left]
+        if not request.text:
+            return Ranked(rows, [0.0] * len(rows)).part(0, n)
+        others = self._rank(replace(request, known=()), n, depths)
+        kept = [
+            (row, score) for row, score in zip(others.rows, others.scores, strict=True) if row not in rows
+        ]
+        best = others.scores[0] if others.scores else 0.0
+        scores = [best] * len(rows) + [score for _, score in kept]
+        return Ranked(rows + [row for row, _ in kept], scores).part(0, n)
 
     def _rank_like(self, request: SearchRequest, n: int) -> Ranked:
         vector = request.vector
