@@ -204,9 +204,10 @@ class Searcher:
         It is Rocchio's formula (Manning, Raghavan and Schütze 2008, "Introduction to Information Retrieval", 9.1.1)
         without a query: the mean of the relevant vectors, less a share of the mean of the others.
         """
+        vectors = self.vectors(like)
+        vector: FloatArray = vectors[0] if len(like) == 1 else vectors.mean(axis=0)
         if len(like) == 1 and not unlike:
-            return self.vectors(like)[0]
-        vector: FloatArray = self.vectors(like).mean(axis=0)
+            return vector
         if unlike:
             vector -= _ROCCHIO_SHARE * self.vectors(unlike).mean(axis=0)
         vector /= max(float(np.linalg.norm(vector)), 1e-9)
