@@ -30,14 +30,24 @@ from pubvec.retrieval.known_items import read_identifiers
 from pubvec.retrieval.searcher import Searcher
 
 NEJM = Journal(
-    "The New England journal of medicine", "N Engl J Med", "N Engl J Med", "0255562", "1533-4406", "0028-4793",
+    "The New England journal of medicine", "N Engl J Med", "N Engl J Med", "0255562", "1533-4406", None, "0028-4793",
     "United States", "380", "4", "11-22",
 )  # fmt: skip
 NEJM_PRINT = NEJM._replace(
     issn="0028-4793", title="The New England Journal of Medicine (Boston, Mass. : 1928)"
 )
 BMJ = Journal(
-    "BMJ (Made up ed.)", "BMJ", "BMJ", "8900488", "1756-1833", "0959-8138", "England", "12", "3", "e99735"
+    "BMJ (Made up ed.)",
+    "BMJ",
+    "BMJ",
+    "8900488",
+    "1756-1833",
+    None,
+    "0959-8138",
+    "England",
+    "12",
+    "3",
+    "e99735",
 )
 
 
