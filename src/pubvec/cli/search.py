@@ -40,6 +40,26 @@ Reranker = Annotated[
 ]
 
 
+Like = Annotated[
+    list[int] | None,
+    typer.Option("--like", help="PMID of an article that hits are to be like; may be repeated."),
+]
+Unlike = Annotated[
+    list[int] | None,
+    typer.Option("--unlike", help="PMID of an article that hits are not to be like; may be repeated."),
+]
+Offset = Annotated[int, typer.Option(min=0, help="Number of hits to leave out before the first.")]
+SortName = Annotated[
+    str, typer.Option("--sort", help="Order of the hits: relevance, or year for the newest first.")
+]
+Passages = Annotated[
+    int,
+    typer.Option(
+        "--passages", min=0, help="Number of hits, from the best on, that are shown with a passage."
+    ),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
     app.command()(search)
@@ -50,26 +70,15 @@ def add_to(app: typer.Typer) -> None:
 def search(
     index: IndexFolder,
     query: Annotated[str | None, typer.Argument(help="A question or a few words, with conditions.")] = None,
-    like: Annotated[
-        list[int] | None,
-        typer.Option("--like", help="PMID of an article that hits are to be like; may be repeated."),
-    ] = None,
-    unlike: Annotated[
-        list[int] | None,
-        typer.Option("--unlike", help="PMID of an article that hits are not to be like; may be repeated."),
-    ] = None,
+    like: Like = None,
+    unlike: Unlike = None,
     n: Number = 10,
-    offset: Annotated[int, typer.Option(min=0, help="Number of hits to leave out before the first.")] = 0,
-    sort: Annotated[str, typer.Option(help="relevance, or year for the newest first.")] = "relevance",
+    offset: Offset = 0,
+    sort: SortName = "relevance",
     ranking: RankingName = "hybrid",
     rerank: Reranker = None,
     n_reranked: Annotated[int, typer.Option(min=1, help="Best hits that --rerank sorts.")] = 50,
-    n_passages: Annotated[
-        int,
-        typer.Option(
-            "--passages", min=0, help="Number of hits, from the best on, that are shown with a passage."
-        ),
-    ] = 100,
+    n_passages: Passages = 100,
     mesh_tree: MeshTreeFile = None,
     as_of: Annotated[int | None, typer.Option("--as-of", help="An older version of the index.")] = None,
     model: Model = None,
@@ -94,10 +103,7 @@ def search(
 
     Example: pubvec search index/ "does aspirin prevent stroke" --year 1990.. -n 5
     """
-    if query is not None and (like or unlike):
-        raise ConfigError("give a query, or --like PMID and --unlike PMID, not both")
-    if query is None and not like and config.constraint is None:
-        raise ConfigError("give a query, --like PMID, or filters such as --year 2015")
+    _check_search(query, like, unlike, config)
     if as_json and form != TEXT:
         raise ConfigError(f"--json and --format {form} ask for two formats: give one of them")
     if rerank and (offset or sort != "relevance"):
@@ -131,6 +137,16 @@ def search(
     if not hits:
         unknown = searcher.unknown_terms(request)
         console().say("No hits." + "".join(f" No article has the {each}." for each in unknown))
+
+
+def _check_search(
+    query: str | None, like: Sequence[int] | None, unlike: Sequence[int] | None, filters: Filters
+) -> None:
+    """Refuse a search that asks for nothing, or for two things at once."""
+    if query is not None and (like or unlike):
+        raise ConfigError("give a query, or --like PMID and --unlike PMID, not both")
+    if query is None and not like and filters.constraint is None:
+        raise ConfigError("give a query, --like PMID, or filters such as --year 2015")
 
 
 @with_config(Filters)
