@@ -48,6 +48,7 @@ Unlike = Annotated[
     list[int] | None,
     typer.Option("--unlike", help="PMID of an article that hits are not to be like; may be repeated."),
 ]
+Reranked = Annotated[int, typer.Option(min=1, help="Best hits that --rerank sorts.")]
 Offset = Annotated[int, typer.Option(min=0, help="Number of hits to leave out before the first.")]
 SortName = Annotated[
     str, typer.Option("--sort", help="Order of the hits: relevance, or year for the newest first.")
@@ -77,7 +78,7 @@ def search(
     sort: SortName = "relevance",
     ranking: RankingName = "hybrid",
     rerank: Reranker = None,
-    n_reranked: Annotated[int, typer.Option(min=1, help="Best hits that --rerank sorts.")] = 50,
+    n_reranked: Reranked = 50,
     n_passages: Passages = 100,
     mesh_tree: MeshTreeFile = None,
     as_of: Annotated[int | None, typer.Option("--as-of", help="An older version of the index.")] = None,
@@ -104,10 +105,9 @@ def search(
     Example: pubvec search index/ "does aspirin prevent stroke" --year 1990.. -n 5
     """
     _check_search(query, like, unlike, config)
+    _check_rerank(rerank, offset, sort)
     if as_json and form != TEXT:
         raise ConfigError(f"--json and --format {form} ask for two formats: give one of them")
-    if rerank and (offset or sort != "relevance"):
-        raise ConfigError("--rerank sorts the first hits by relevance: leave out --offset and --sort")
     searcher = open_searcher(index, model, as_of=as_of, mesh_tree=mesh_tree, reranker=rerank)
     request = searcher.read(
         query or "",
@@ -137,6 +137,12 @@ def search(
     if not hits:
         unknown = searcher.unknown_terms(request)
         console().say("No hits." + "".join(f" No article has the {each}." for each in unknown))
+
+
+def _check_rerank(rerank: str | None, offset: int, sort: str) -> None:
+    """Refuse an order that a reranker does not give."""
+    if rerank and (offset or sort != "relevance"):
+        raise ConfigError("--rerank sorts the first hits by relevance: leave out --offset and --sort")
 
 
 def _check_search(
