@@ -20,7 +20,7 @@ from pubvec.retrieval import Filters
 from pubvec.terminal import printable
 
 if TYPE_CHECKING:
-    from pubvec.retrieval import Searcher
+    from pubvec.retrieval import Searcher, SearchRequest
 
 TEXT = "text"
 Number = Annotated[
@@ -118,14 +118,7 @@ def search(
     )
     with_passages = form == TEXT and not as_json and not like
     if offset or sort != "relevance":
-        hits = searcher.page(
-            request,
-            n,
-            offset,
-            sort=sort,  # type: ignore[arg-type]  # checked there
-            with_passages=with_passages,
-            with_facets=False,
-        ).hits
+        hits = _page(searcher, request, n, offset, sort, with_passages)
     else:
         hits = searcher.search(
             request, n, n_reranked=n_reranked, with_passages=with_passages, n_passages=n_passages
@@ -137,6 +130,21 @@ def search(
     if not hits:
         unknown = searcher.unknown_terms(request)
         console().say("No hits." + "".join(f" No article has the {each}." for each in unknown))
+
+
+def _page(
+    searcher: Searcher, request: SearchRequest, n: int, offset: int, sort: str, with_passages: bool
+) -> list[Hit]:
+    """Return the hits of a page that does not begin with the best one."""
+    page = searcher.page(
+        request,
+        n,
+        offset,
+        sort=sort,  # type: ignore[arg-type]  # checked there
+        with_passages=with_passages,
+        with_facets=False,
+    )
+    return page.hits
 
 
 def _check_rerank(rerank: str | None, offset: int, sort: str) -> None:
