@@ -21,7 +21,7 @@ from pubvec.encoder.vectors import EncodeConfig, encode, encode_to_folder, read_
 from pubvec.errors import ConfigError, InputError, OutputError
 from pubvec.files import OutputFolder, read_manifest
 from pubvec.progress import listen
-from pubvec.records import Article, DeletedCitation
+from pubvec.records import Article, DeletedCitation, Journal
 from pubvec.tables import schema_of, table_of
 from tiny_models import TEXTS
 
@@ -78,7 +78,7 @@ def test_tables_give_the_same_vectors(lines: Path, exported_model: Path, tmp_pat
 
 def test_articles(exported_model: Path, tmp_path: Path) -> None:
     blank = {field.name: [] if pa.types.is_list(field.type) else None for field in schema_of(Article)}
-    blank |= {"version": 1, "is_book": False, "journal": (None,) * 10}
+    blank |= {"version": 1, "is_book": False, "journal": (None,) * len(Journal._fields)}
     articles = [
         Article(**{**blank, "pmid": 10, "title": "Sepsis.", "abstract": "It is deadly."}),
         Article(**{**blank, "pmid": 11, "title": "Stroke.", "abstract": None}),
