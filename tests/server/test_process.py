@@ -79,11 +79,11 @@ def test_serve_answers_people_and_programs_until_it_is_interrupted(folder):
 
 def test_a_stop_finishes_what_was_taken_on():
     texts = [f"Aspirin after a stroke in {number} patients. " * 30 for number in range(150)]
-    with running("embed-server") as server:
+    with running("embed-server", "--request-timeout-s", "600") as server:
         answers = []
 
         def ask():
-            answers.append(httpx.post(f"{server.address}/embed", json={"inputs": texts}, timeout=60))
+            answers.append(httpx.post(f"{server.address}/embed", json={"inputs": texts}, timeout=600))
 
         thread = threading.Thread(target=ask)
         thread.start()
@@ -112,6 +112,21 @@ def test_without_a_key_other_machines_are_not_served(tiny_model):
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 1
     assert f"set a key in ${KEY_VARIABLE}" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["serve", "embed-server"])
+def test_a_port_that_is_taken_is_one_line_and_nothing_is_served(tiny_model, folder, verb):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        what = folder if verb == "serve" else tiny_model
+        command = [sys.executable, "-m", "pubvec", verb, str(what), "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert f"cannot listen on port {port}" in done.stderr
+    assert "serves" not in done.stdout + done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_an_embedding_server_loads_no_search_and_no_torch():

@@ -211,6 +211,16 @@ def test_what_cannot_be_answered_is_refused(client: TestClient, path: str, statu
     assert response.json()["error"]
 
 
+@pytest.mark.parametrize("path", ["/search", "/similar/1000", "/export.ris", "/map.json", "/ask", "/"])
+@pytest.mark.parametrize(("name", "near"), [("langauge", "language"), ("pmids", "pmid"), ("sorting", "sort")])
+def test_an_unknown_parameter_is_refused_with_the_nearest_known_one(
+    client: TestClient, path: str, name: str, near: str
+) -> None:
+    response = client.get(path, params={"q": QUERY, name: "1"})
+    assert response.status_code == 422
+    assert name in response.text and near in response.text
+
+
 @pytest.mark.parametrize(
     ("suffix", "form"),
     [(form.suffix, name) for name, form in FORMATS.items()],
