@@ -34,15 +34,19 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _LONGEST_LINE = 1 << 26
 """The most characters in one line or one cell. It bounds the memory that a damaged file can take."""
 _ROWS_PER_BATCH = 1024
+_FETCH_XML = (
+    "reference lists are not read yet: fetch the XML of its PMIDs with NCBI's efetch (db=pubmed, retmode=xml), "
+    "which `pubvec parse` reads"
+)
 _WAYS_OUT: Mapping[str, str] = {
     ".json": "a .json file holds one value, not rows: save its rows as JSON Lines (jq -c '.[]' a.json > a.jsonl)",
     ".xlsx": "save the sheet as CSV in UTF-8",
     ".xls": "save the sheet as CSV in UTF-8",
     ".ods": "save the sheet as CSV in UTF-8",
     ".xml": "`pubvec parse` turns PubMed's XML into an articles/ folder, which this command reads",
-    ".nbib": "`pubvec parse` turns it into an articles/ folder, which this command reads",
-    ".ris": "`pubvec parse` turns it into an articles/ folder, which this command reads",
-    ".bib": "`pubvec parse` turns it into an articles/ folder, which this command reads",
+    ".nbib": _FETCH_XML,
+    ".ris": _FETCH_XML,
+    ".bib": _FETCH_XML,
 }
 """What a user can do with a file of another kind, by its suffix."""
 
