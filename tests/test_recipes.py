@@ -22,8 +22,10 @@ SCRIPTS = sorted(RECIPES.glob("*.sh"))
 
 
 def commands_of(script: Path) -> list[list[str]]:
-    """Arguments of each `pubvec …`, variables replaced by words, the array of tasks by one task."""
-    text = script.read_text().replace("\\\n", " ").replace('"${tasks[@]}"', "-t pubmed-qa")
+    """Arguments of each `pubvec …`, arrays written out and other variables replaced by words."""
+    text = script.read_text().replace("\\\n", " ")
+    for name, values in re.findall(r"^(\w+)=\((.*)\)$", text, re.MULTILINE):
+        text = text.replace(f'"${{{name}[@]}}"', values)
     lines = (line.strip() for line in text.splitlines())
     return [
         shlex.split(re.sub(r"\$\{?\w+\}?|\$@", "word", line))[1:]
