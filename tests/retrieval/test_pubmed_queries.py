@@ -424,6 +424,7 @@ def test_a_search_tells_how_it_was_read(library):
     assert "No article fulfills 1900[dp]." in reading.lines()
     assert library.explain(library.read("wheeze AND with sugar")).ignored == ["with"]
     assert library.explain(library.read("wheze in winter")).suggestions == [("wheze", "wheeze")]
+    assert not library.explain(library.read("wheez* AND child*")).suggestions
     assert library.explain(library.read("wheeze in winter time")).lines() == []
 
 

@@ -250,15 +250,24 @@ class Searcher:
             list(request.ignored),
             list(request.known),
             notes,
-            [] if request.like else self._suggest(request.text),
+            []
+            if request.like
+            else self._suggest(request.text, [word.text for word in words if word.is_prefix]),
         )
 
-    def _suggest(self, text: str) -> list[tuple[str, str]]:
-        """Return each word that no title or abstract has, with the nearest frequent word of the titles."""
+    def _suggest(self, text: str, prefixes: Sequence[str]) -> list[tuple[str, str]]:
+        """Return each word that no title or abstract has, with the nearest frequent word of the titles.
+
+        The beginning of a truncated word is no word, and gets no suggestion.
+        """
+        truncated = {word for prefix in prefixes for word in self.lexical.folded_words(prefix)}
         unknown = [
             word
             for word in dict.fromkeys(self.lexical.folded_words(text))
-            if len(word) >= _MIN_SUGGESTED and word.isalpha() and not self.lexical.frequency(word)
+            if word not in truncated
+            and len(word) >= _MIN_SUGGESTED
+            and word.isalpha()
+            and not self.lexical.frequency(word)
         ]
         found = []
         for word in unknown[:_MAX_SUGGESTED]:
