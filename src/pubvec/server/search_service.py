@@ -81,12 +81,12 @@ class SearchService:
         self._n_searches = 0
         """Searches that run or wait."""
         self._n_answers = 0
-        self._threads = ThreadPoolExecutor(
-            limits.max_concurrent_searches, thread_name_prefix="pubvec-searches"
-        )
-        self._answer_threads = ThreadPoolExecutor(
-            limits.max_concurrent_searches, thread_name_prefix="pubvec-answers"
-        )
+        self._n_threads = limits.max_concurrent_searches
+        self._start_threads()
+
+    def _start_threads(self) -> None:
+        self._threads = ThreadPoolExecutor(self._n_threads, thread_name_prefix="pubvec-searches")
+        self._answer_threads = ThreadPoolExecutor(self._n_threads, thread_name_prefix="pubvec-answers")
 
     @property
     def searcher(self) -> Searcher:
@@ -182,6 +182,7 @@ class SearchService:
                 await watcher
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._answer_threads.shutdown(wait=False, cancel_futures=True)
+            self._start_threads()  # An application may be started again; new threads begin with their first task.
 
     def refresh(self) -> bool:
         """Switch to a later version of the index if there is one. Requests that are running finish on theirs.
