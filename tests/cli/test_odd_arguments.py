@@ -114,17 +114,6 @@ def test_every_argument_and_option_survives_an_odd_value(empty, capsys):
     assert (empty / "decoy" / "file").read_text() == "mine"
 
 
-@pytest.mark.slow
-def test_every_argument_and_option_survives_an_odd_value(empty, capsys):
-    """Each place of each verb gets one of the values, in turn: all values in all places take many minutes."""
-    for verb, command in verbs():
-        for number, value in enumerate(ODD):
-            for place, arguments in enumerate(calls(verb, command, value)):
-                if place % len(ODD) == number:
-                    check(arguments, capsys)
-    assert (empty / "decoy" / "file").read_text() == "mine"
-
-
 @pytest.mark.parametrize(
     "verb",
     [
