@@ -9,13 +9,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 from pubvec.errors import InputError, OutputError, PubvecError, require
 from pubvec.records import Article
-from pubvec.retrieval.constraints import Constraint
+from pubvec.retrieval.constraints import Constraint, DateField, TermField
 from pubvec.retrieval.dense import IntArray
 from pubvec.retrieval.fields import RETRACTED, badges_of, dates_of, terms_of, texts_of, title_key
 from pubvec.retrieval.folding import fold_text
@@ -37,38 +37,14 @@ _TEXT_FIELDS = (
     "source",
     "coi",
 )
+# A condition on a journal looks into its name and its NLM ID; `title_key` finds an article by its whole title.
 _TERM_FIELDS = (
-    "author",
-    "first_author",
-    "last_author",
-    "investigator",
-    "editor",
-    "subject_name",
-    "author_id",
-    "corporate_author",
-    "mesh",
-    "major_mesh",
-    "subheading",
+    *(name for name in get_args(TermField) if name != "journal"),
     "journal_name",
     "journal_id",
-    "type",
-    "language",
-    "substance",
-    "registry_number",
-    "data_bank",
-    "grant",
-    "volume",
-    "issue",
-    "page",
-    "country",
-    "article_id",
-    "doi",
-    "pmc_id",
-    "isbn",
-    "status",
     "title_key",
 )
-_DATE_FIELDS = ("published", "print", "electronic", "created", "completed", "revised", "entrez", "indexed")
+_DATE_FIELDS = get_args(DateField)
 _NUMBERS = ("row", "pmid", "year", "added", "retracts", "cites", *_DATE_FIELDS)
 _HEAP_BYTES = 256_000_000
 _LONGEST_WORD = 64
