@@ -51,8 +51,7 @@ class MeshTree:
             raise InputError(f"{path} cannot be read: {error}") from error
         lines = raw.decode("utf-8", "replace").splitlines()
         is_descriptors = "*NEWRECORD" in lines[:1]
-        places = list(_iter_descriptors(lines) if is_descriptors else _iter_tree_lines(lines))
-        entries = list(_iter_entries(lines)) if is_descriptors else []
+        places, entries = _read_descriptors(lines) if is_descriptors else (list(_iter_tree_lines(lines)), [])
         if not places:
             raise InputError(
                 f"{path} holds no MeSH tree: expected NLM's mtrees20YY.bin (`Heading;A01.111`) or d20YY.bin (`*NEWRECORD`)"
@@ -100,22 +99,17 @@ def _iter_tree_lines(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield found[1], found[2]
 
 
-def _iter_descriptors(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _read_descriptors(lines: Iterable[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Read a descriptor file: each heading with each of its numbers, and each entry term with its heading."""
+    places: list[tuple[str, str]] = []
+    entries: list[tuple[str, str]] = []
     heading = ""
     for line in lines:
         key, _, value = line.partition(" = ")
         if key == "MH":
             heading = value.strip()
         elif key == "MN" and _NUMBER.fullmatch(value.strip()):
-            yield heading, value.strip()
-
-
-def _iter_entries(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield each entry term of a descriptor file with its heading; a term stands before the first `|`."""
-    heading = ""
-    for line in lines:
-        key, _, value = line.partition(" = ")
-        if key == "MH":
-            heading = value.strip()
+            places.append((heading, value.strip()))
         elif key in ("ENTRY", "PRINT ENTRY"):
-            yield value.split("|")[0].strip(), heading
+            entries.append((value.split("|")[0].strip(), heading))  # the term stands before the first `|`
+    return places, entries
