@@ -63,7 +63,7 @@ class Collection:
         if not self.shards:
             raise InputError(f"{self.folder} holds no shard {_SHARDS}: `pubvec parse` makes them")
         self.masks = self._find_current()
-        """Which rows of each shard are current. *Shape:* (n_rows of the shard,) each"""
+        """This tells which rows of each shard are current. *Shape:* (n_rows of the shard,) each"""
 
     def __len__(self) -> int:
         return int(sum(mask.sum() for mask in self.masks))

@@ -15,7 +15,7 @@ class Section(NamedTuple):
     """One part of a structured abstract."""
 
     label: str | None
-    """As the journal printed it: `AIMS`."""
+    """The label is written as the journal printed it: `AIMS`."""
     nlm_category: str | None
     """BACKGROUND, OBJECTIVE, METHODS, RESULTS, CONCLUSIONS or UNASSIGNED."""
     text: str
@@ -31,7 +31,7 @@ class OtherAbstract(NamedTuple):
 
 
 class Journal(NamedTuple):
-    """Where an article was published."""
+    """The journal in which an article was published."""
 
     title: str | None
     iso_abbreviation: str | None
@@ -187,7 +187,7 @@ class Article(NamedTuple):
     publisher: str | None
     """The publisher of a book."""
     publisher_place: str | None
-    """Where a book was published: `Seattle (WA)`."""
+    """The place where a book was published: `Seattle (WA)`."""
     collection_title: str | None
     """The series that a book belongs to."""
     edition: str | None
@@ -357,7 +357,7 @@ class Hit(NamedTuple):
 
     @property
     def doi_url(self) -> str | None:
-        """Where its DOI leads."""
+        """The address to which its DOI leads."""
         return f"https://doi.org/{self.article.doi}" if self.article.doi else None
 
     @property

@@ -45,7 +45,7 @@ class Parity:
     """How near one encoder's vectors are to another's, over texts of many lengths."""
 
     max_difference: float
-    """In any dimension, as a fraction of the reference vector's length."""
+    """This is the largest difference in any dimension, as a fraction of the reference vector's length."""
     min_cosine: float
     mean_cosine: float
 
@@ -58,9 +58,9 @@ class ExportReport:
     fp32_bytes: int
     int8_bytes: int | None
     fp32: Parity
-    """Against torch."""
+    """The fp32 graph is compared with torch."""
     int8: Parity | None
-    """Against fp32; None where only fp32 was asked for."""
+    """The int8 graph is compared with the fp32 graph; None where only fp32 was asked for."""
     n_calibration_texts: int
     n_parity_texts: int
     seconds: float

@@ -27,7 +27,7 @@ Int8Array = npt.NDArray[np.int8]
 
 _LEVELS = 255
 _PAIR_LIMIT = 127
-"""Of the sum of two neighboring weights: 255 * (127 + 1 for rounding) is below 2 ** 15."""
+"""The sum of two neighboring weights is at most this: 255 * (127 + 1 for rounding) is below 2 ** 15."""
 _ZERO_AFTER_GELU = 32
 """Level of zero after Gelu, which is never below -0.17: the rest is left to positive values."""
 _SMALLEST_GELU = 0.17

@@ -47,7 +47,7 @@ _MAX_DISTANCE = 128
 
 
 class Linear(NamedTuple):
-    """x → x @ weight.T + bias."""
+    """A linear layer: it maps x to x @ weight.T + bias."""
 
     weight: FloatArray
     """*Shape:* (n_outputs, n_inputs)"""
@@ -88,7 +88,7 @@ class EncoderWeights:
     layers: tuple[Layer, ...]
     n_heads: int
     epsilon: float
-    """Of every LayerNorm."""
+    """Every LayerNorm adds this epsilon."""
     distance_bias: FloatArray | None
     """MPNet's: added to the attention of two tokens that are column - (n_positions - 1) apart.
     *Shape:* (n_heads, 2 * n_positions - 1)"""

@@ -22,13 +22,13 @@ class DownloadConfig:
     kind: Kind = "baseline"
     """baseline: the yearly one; updates: the daily files that follow it; all: both."""
     base_url: str = "https://ftp.ncbi.nlm.nih.gov/pubmed/"
-    """Of NLM, or of a mirror: the address of the folders baseline and updatefiles."""
+    """The address of NLM or of a mirror, below which the folders baseline and updatefiles stand."""
     n_connections: int = 3
     """Files fetched at a time, 4 at most: NLM's server is everyone's."""
     n_attempts: int = 6
     """Failures of a file, one after the other without a byte between them, before the command gives up."""
     wait_s: float = 1.0
-    """Before the second attempt; doubled with each failure. A server that says how long to wait is obeyed."""
+    """Seconds before the second attempt; each failure doubles them. A server that says how long to wait is obeyed."""
     timeout_s: float = 60.0
     """Longest silence of the server."""
     max_file_bytes: int = 1 << 30

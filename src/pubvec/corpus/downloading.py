@@ -28,9 +28,9 @@ class Downloaded(NamedTuple):
     """What is in the folder now, of what was asked for."""
 
     paths: list[Path]
-    """In NLM's order."""
+    """The files stand in NLM's order."""
     n_fetched: int
-    """Of them, in this call."""
+    """This many of them were fetched in this call."""
 
 
 def download(

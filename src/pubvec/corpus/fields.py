@@ -100,7 +100,7 @@ def read_other_abstracts(citation: Element) -> list[OtherAbstract]:
 
 
 def read_journal(journal: dict[str, Element], info: dict[str, Element], pages: Element | None) -> Journal:
-    """From the children of `Journal` and `MedlineJournalInfo`, and from `Pagination`."""
+    """Read a journal from the children of `Journal` and `MedlineJournalInfo`, and from `Pagination`."""
     issue = children_of(journal.get("JournalIssue"))
     return Journal(
         title=text_or_none(journal.get("Title")),
@@ -125,12 +125,12 @@ def read_authors(people: Element | None, name: str = "Author", *, is_valid: bool
 
 
 def read_mesh(headings: Element | None) -> list[MeshHeading]:
-    """From a `MeshHeadingList`."""
+    """Read the headings of a `MeshHeadingList`."""
     return [_read_heading(heading) for heading in _iter(headings, "MeshHeading") if len(heading)]
 
 
 def read_keywords(citation: Element) -> list[Keyword]:
-    """From every `KeywordList` of a citation."""
+    """Read the keywords of every `KeywordList` of a citation."""
     return [
         Keyword(text, keyword.get("MajorTopicYN") == "Y", group.get("Owner"))
         for group in citation.iterchildren("KeywordList")
@@ -140,12 +140,12 @@ def read_keywords(citation: Element) -> list[Keyword]:
 
 
 def read_terms(elements: Iterable[Element]) -> list[Term]:
-    """From `PublicationType`s."""
+    """Read the types of `PublicationType` elements."""
     return [Term(name, element.get("UI")) for element in elements if (name := text_of(element))]
 
 
 def read_chemicals(chemicals: Element | None) -> list[Chemical]:
-    """From a `ChemicalList`."""
+    """Read the chemicals of a `ChemicalList`."""
     found = []
     for chemical in _iter(chemicals, "Chemical"):
         children = children_of(chemical)
@@ -223,7 +223,7 @@ def read_other_ids(ids: Element | None, citation: Element | None) -> list[OtherI
 
 
 def read_grants(grants: Element | None) -> list[Grant]:
-    """From a `GrantList`."""
+    """Read the grants of a `GrantList`."""
     return [
         Grant(*(text_or_none(children.get(name)) for name in ("GrantID", "Acronym", "Agency", "Country")))
         for children in map(children_of, _iter(grants, "Grant"))
@@ -231,7 +231,7 @@ def read_grants(grants: Element | None) -> list[Grant]:
 
 
 def read_corrections(corrections: Element | None) -> list[Correction]:
-    """From a `CommentsCorrectionsList`."""
+    """Read the links of a `CommentsCorrectionsList`."""
     return [
         Correction(
             type=element.get("RefType", ""),

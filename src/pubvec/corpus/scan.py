@@ -48,9 +48,9 @@ class RawRecords(NamedTuple):
     """Records that are not yet parsed."""
 
     number: int
-    """Of the first, counted from 1."""
+    """The number of the first record of the run, counted from 1."""
     byte: int
-    """Where it begins in the inflated XML."""
+    """The first record begins at this byte of the inflated XML."""
     n_records: int
     is_run: bool
     """Cut in haste: `RecordScanner.split` makes sure of each record."""

@@ -42,7 +42,7 @@ class Batch(NamedTuple):
     """Texts of similar length as one array, padded on the right to its longest."""
 
     rows: IntArray
-    """Which texts of the chunk these are. *Shape:* (n,)"""
+    """The numbers of these texts in the chunk. *Shape:* (n,)"""
     input_ids: IntArray
     """*Shape:* (n, length)"""
     attention_mask: IntArray

@@ -22,7 +22,7 @@ from pubvec.encoder.torch_encoder import load_library_model
 from pubvec.errors import InputError
 
 _QUERY_LENGTH = 32
-"""To which queries are expanded where neither the model nor the user says it, as in ColBERT."""
+"""Queries are expanded to this many tokens where neither the model nor the user says it, as in ColBERT."""
 _CHUNK_ELEMENTS = 16_000_000
 """Numbers in the products of tokens that exist at a time: 64 MB."""
 

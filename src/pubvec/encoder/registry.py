@@ -1,4 +1,4 @@
-"""Where a model is found: a folder, a short name, or a repository on the hub."""
+"""The registry finds a model: a folder, a short name, or a repository on the hub."""
 
 from __future__ import annotations
 

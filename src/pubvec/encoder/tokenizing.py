@@ -22,7 +22,7 @@ class Token(NamedTuple):
 
     id: int
     text: str
-    """As the vocabulary has it."""
+    """The piece of the vocabulary that the token is."""
     is_special: bool
     start: int
     """Characters of the text that it stands for; a special one stands for none."""

@@ -49,9 +49,9 @@ class PairsConfig:
     negative_ranks: tuple[int, int] = (1, 30)
     """First and last BM25 rank among other titles, from 1, that hard negatives are drawn from."""
     similar_score: float = 0.55
-    """From this relative BM25 score on two titles are similar: a pair, and never a negative."""
+    """Two titles with at least this relative BM25 score are similar: they make a pair, and never a negative."""
     duplicate_score: float = 0.8
-    """From this relative BM25 score on two titles are the same: not a pair."""
+    """Two titles with at least this relative BM25 score are the same: they make no pair."""
     n_dev: int = 1000
     """Articles set apart for `dev.parquet`; at most a tenth of those drawn."""
     min_title_words: int = 3

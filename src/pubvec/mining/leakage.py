@@ -19,7 +19,7 @@ from pubvec.mining.text import normalize
 
 SHINGLE_WORDS = 12
 LEAKAGE_RULES = ("pmid", "title", "abstract", "shingle")
-"""In the order in which they are asked; the first that fires is the one that drops an article."""
+"""The checks are asked in this order; the first that fires is the one that drops an article."""
 
 T = TypeVar("T")
 Hashes = npt.NDArray[np.uint64]
@@ -38,7 +38,7 @@ class TextHashes(NamedTuple):
     whole: Hashes
     """*Shape:* (n_texts,); 0 for a text without words."""
     shingles: Hashes
-    """Of every sequence of `SHINGLE_WORDS` words. *Shape:* (n_shingles,)"""
+    """The hash of every sequence of `SHINGLE_WORDS` words. *Shape:* (n_shingles,)"""
     text_of_shingle: Rows
     """*Shape:* (n_shingles,)"""
 
@@ -62,7 +62,7 @@ class Findings(NamedTuple):
 
 
 class Lookup:
-    """Which values of a multiset occur elsewhere, and the rows they came from.
+    """The values of a multiset that occur elsewhere, and the rows they came from.
 
     Args:
         values: *Shape:* (n,), repeats allowed.

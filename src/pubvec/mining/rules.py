@@ -20,13 +20,13 @@ PASSAGE_SENTENCES = 3
 _MIN_SENTENCES = 4
 """An abstract with fewer has no end and no passage that differ enough from the whole."""
 _MIN_WORDS = 12
-"""Of a conclusion or section; `Implications are discussed.` is neither."""
+"""A conclusion or section has at least this many words; `Implications are discussed.` is neither."""
 _MAX_CONCLUSION_SENTENCES = 5
 """Of a longer one, a discussion, the end is taken."""
 
 
 _MAX_PHRASES = 3
-"""Of a title, in a query; one more where they make a single word."""
+"""A query takes at most this many phrases of a title, and one more where they make a single word."""
 _MIN_QUERY_WORDS = 2
 
 

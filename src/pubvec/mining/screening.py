@@ -1,4 +1,4 @@
-"""Which articles may yield pairs: of no evaluation set, with a title and an English abstract, each once."""
+"""Screening chooses articles that may yield pairs: of no evaluation set, with title and English abstract, each once."""
 
 from __future__ import annotations
 

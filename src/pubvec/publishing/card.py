@@ -64,7 +64,7 @@ class Card:
     is_bert_hash: bool = False
     """Whether other libraries need pubvec's module of this architecture."""
     attribution: str | None = None
-    """Whose the training texts are that are not PubMed's."""
+    """The owners of the training texts that are not PubMed's."""
     address: str | None = None
     """The hub repository or the folder that code opens the model by; None: the name."""
     license: str = "apache-2.0"
@@ -219,7 +219,7 @@ _STATES = {"held-out-": "held out", "probe-": "own"}
 
 
 def _leakage(card: Card) -> str:
-    """Which tasks' texts the recipe kept out of training: only what the manifests of `pairs` prove is said."""
+    """The tasks whose texts the recipe kept out of training: only what the manifests of `pairs` prove is said."""
     screened = _screened([stage for stage in card.recipe if stage["command"] == "pairs"])
     by_state: dict[str, list[str]] = {"screened": [], "held out": [], "own": [], "open": []}
     for result in card.results:

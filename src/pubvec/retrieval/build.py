@@ -44,7 +44,7 @@ class VersionPlan:
 
     @property
     def keys(self) -> Any:
-        """Of the new segment. *Shape:* (n,), of type `KEY`"""
+        """The keys of the new segment. *Shape:* (n,), of type `KEY`"""
         return np.concatenate([source.keys for source in self.sources])
 
     def iter_articles(self) -> Iterator[Article]:
@@ -122,7 +122,7 @@ def _fill(out: OutputFolder, plan: VersionPlan, vectors: Dense | None) -> None:
 
 
 def read_live(version: Version) -> BoolArray:
-    """Which rows of `version` can be found. *Shape:* (n_rows,)"""
+    """The rows of `version` that can be found are true. *Shape:* (n_rows,)"""
     bits = np.load(version.folder / LIVE, allow_pickle=False)
     n_rows = version.manifest.counts["n_rows"]
     live: BoolArray = np.unpackbits(bits, count=n_rows, bitorder="little").astype(bool)

@@ -142,7 +142,7 @@ class And:
 
 @dataclass(frozen=True)
 class Or:
-    """At least one of them."""
+    """The parts are alternatives: one of them is fulfilled, or more."""
 
     parts: tuple[Constraint, ...]
 

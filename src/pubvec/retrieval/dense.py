@@ -45,7 +45,7 @@ class Segment:
     def __init__(self, folder: Path, start: int) -> None:
         faiss = require("faiss", extra="search")
         self.start = start
-        """Of its rows in the index."""
+        """The numbers of its rows in the index."""
         try:
             self.keys = np.load(folder / KEYS, mmap_mode="r", allow_pickle=False)
             self.vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
@@ -54,7 +54,7 @@ class Segment:
             raise InputError(f"{folder} is damaged ({error}): `pubvec verify` tells what else is") from error
 
     def scan(self, vector: FloatArray, n: int, mask: BoolArray | None) -> tuple[IntArray, FloatArray]:
-        """About the `n` nearest of the rows in `mask`, `n` of them or all, and estimates of their cosines."""
+        """Return about the `n` nearest of the rows in `mask`, `n` of them or all, and estimates of their cosines."""
         n_rows = len(self.keys) if mask is None else int(np.count_nonzero(mask))
         found = self._search(vector, n, mask, math.ceil(_N_CELLS * len(self.keys) / max(1, n_rows)))
         if len(found[0]) < min(n, n_rows):  # what the filter leaves is not in the cells near to the vector
@@ -124,7 +124,7 @@ class Dense:
         return found[order], cosines[order]
 
     def candidates(self, vector: FloatArray, n: int, rows: IntArray | None = None) -> IntArray:
-        """At least the `n` likeliest to be near among the live `rows`, in no order."""
+        """Return at least the `n` likeliest to be near among the live `rows`, in no order."""
         mask = self._mask(rows)
         n_rows = len(self.live) if mask is None else int(np.count_nonzero(mask))
         if n_rows <= max(_N_EXACT, n):
@@ -140,7 +140,7 @@ class Dense:
         return found if len(found) <= n else found[np.argpartition(-estimates, n)[:n]]
 
     def cosines(self, vector: FloatArray, rows: IntArray) -> FloatArray:
-        """Of `vector` (dim,) to those of `rows`. *Shape:* (n,)"""
+        """Return the cosines of `vector` (dim,) to the vectors of `rows`. *Shape:* (n,)"""
         blocks = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
         return np.concatenate([np.empty(0, np.float32), *(self.vectors(block) @ vector for block in blocks)])
 

@@ -16,7 +16,7 @@ from pubvec.retrieval.versions import Version, find_changed, find_version, list_
 
 _BLOCK = 16_384
 _TOLERANCE = 2e-3
-"""Of the length of a unit vector kept as float16."""
+"""The length of a unit vector kept as float16 may differ from 1 by this much."""
 
 
 class VersionInfo(NamedTuple):
@@ -39,7 +39,7 @@ class IndexInfo(NamedTuple):
     dim: int
     n_articles: int
     n_bytes: int
-    """On disk, files that versions share counted once."""
+    """The bytes on disk; files that versions share are counted once."""
     data_through_file: str | None
     """The last of NLM's files in it."""
     data_through_date: str | None
@@ -95,7 +95,7 @@ def verify(index: Path | str) -> int:
 
 
 def _find_flaws(version: Version) -> list[str]:
-    """Of its files first: what they hold is read only if they are those that were written."""
+    """The files are checked first: what they hold is read only if they are those that were written."""
     flaws = list(find_changed(version))
     if flaws:
         return flaws

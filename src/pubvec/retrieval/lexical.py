@@ -205,7 +205,7 @@ class Lexical:
         return [entries[row] for row in wanted]
 
     def retractions_of(self, pmids: Iterable[int]) -> dict[int, list[int]]:
-        """Of `pmids`, those that a notice in the index retracts, with the notices."""
+        """Return those of `pmids` that a notice in the index retracts, with the notices."""
         wanted = set(pmids)
         notices = self._query.term_set_query(self._index.schema, "retracts", sorted(wanted))
         hits = self._searcher.search(notices, max(1, len(self)), count=False).hits

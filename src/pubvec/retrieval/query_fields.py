@@ -151,7 +151,7 @@ class Tag(NamedTuple):
     field: QueryField
     is_exploded: bool
     distance: int | None
-    """Of a proximity search, `[tiab:~2]`; None: of none."""
+    """The distance of a proximity search, `[tiab:~2]`; None for other searches."""
 
 
 def looks_like_tag(text: str, *, is_after_term: bool) -> bool:

@@ -30,7 +30,7 @@ class Condition(NamedTuple):
     """A condition of a search."""
 
     text: str
-    """As the query language writes it."""
+    """The condition is written as the query language writes it."""
     n: int
     """Number of articles that fulfill it by itself."""
 

@@ -47,7 +47,7 @@ _PAGE_DEPTHS = (100, 1_000, 10_000)
 """Depths of the rankings that pages are made from. What the fusion of a smaller depth has put in order keeps its place, so
 that a hit's place does not depend on how far a reader has paged."""
 _N_PASSING = 320
-"""At least this many of the nearest articles must pass a broad filter; eight times the hits wanted where that is more."""
+"""This many of the nearest articles must pass a broad filter, at least; eight times the hits wanted where that is more."""
 _N_WORDS = 50
 """Words whose tokens are counted together: they fit into the model's window, which would cut longer texts."""
 _ROCCHIO_SHARE = 0.2

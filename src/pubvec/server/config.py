@@ -14,7 +14,7 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """Where the server listens and who may use it.
+    """The address at which the server listens, and who may use it.
 
     Raises:
         ConfigError: The key is blank, or a host that other machines reach has no key.
