@@ -20,7 +20,7 @@ _WORD = re.compile(r"\w+")
 def split_sentences(text: str) -> list[tuple[int, int]]:
     """Return start and end of each sentence of `text`, without the white space between.
 
-    Sentences end where the rules of segtok (https://pypi.org/project/segtok/) end them and the next one does not begin with
+    Sentences end where the rules of segtok (https://github.com/fnl/segtok) end them and the next one does not begin with
     a small letter, and at the end of each line. A heading in the line (`Results.`) goes with what follows it.
     `tests/retrieval/test_passages.py` measures how often that is right.
 
