@@ -62,8 +62,9 @@ class Collection:
         self.shards = sorted(self.folder.glob(_SHARDS))
         if not self.shards:
             raise InputError(f"{self.folder} holds no shard {_SHARDS}: `pubvec parse` makes them")
-        self.masks = self._find_current()
-        """This tells which rows of each shard are current. *Shape:* (n_rows of the shard,) each"""
+        self.masks, self.live_masks = self._find_rows()
+        """The first tells which rows of each shard are current. The second has the rows of lower versions as well, which
+        become current where the highest version is deleted. *Shape:* (n_rows of the shard,) each"""
 
     def __len__(self) -> int:
         return int(sum(mask.sum() for mask in self.masks))
@@ -81,17 +82,30 @@ class Collection:
         """All current rows in one table."""
         return pa.concat_tables(self.iter_tables(columns))
 
-    def _find_current(self) -> list[BoolArray]:
+    def iter_live_tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield what `iter_tables` yields, with the rows of lower versions that are not deleted."""
+        for shard, mask in zip(self.shards, self.live_masks, strict=True):
+            table = _read_shard(shard, columns)
+            yield table if mask.all() else table.filter(pa.array(mask))
+
+    def read_deleted(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Return PMID, version and shard of each deletion. *Shape:* (n_deleted,) each"""
+        table = pq.read_table(self.folder / DELETED)
+        pmid, version, shard = (
+            table[name].to_numpy().astype(np.int64) for name in ("pmid", "version", "shard")
+        )
+        return pmid, version, shard
+
+    def _find_rows(self) -> tuple[list[BoolArray], list[BoolArray]]:
         keys = [pq.read_table(shard, columns=["pmid", "version"]) for shard in self.shards]
         pmid = np.concatenate([table["pmid"].to_numpy() for table in keys]).astype(np.int64)
         version = np.concatenate([table["version"].to_numpy() for table in keys]).astype(np.int64)
         sizes = [table.num_rows for table in keys]
         shard = np.repeat(np.arange(len(keys)), sizes)
-        deleted = pq.read_table(self.folder / DELETED)
-        is_current = find_current(
-            pmid, version, shard, deleted=tuple(deleted[name].to_numpy() for name in deleted.schema.names)
-        )
-        return np.split(is_current, np.cumsum(sizes)[:-1])
+        records = pmid, version, shard
+        ends = np.cumsum(sizes)[:-1]
+        is_live = find_live(*records, self.read_deleted())
+        return np.split(_find_highest(pmid, version, is_live), ends), np.split(is_live, ends)
 
 
 def _read_shard(shard: Path, columns: Sequence[str] | None) -> pa.Table:
@@ -112,7 +126,15 @@ def _read_shard(shard: Path, columns: Sequence[str] | None) -> pa.Table:
 def find_current(
     pmid: IntArray, version: IntArray, shard: IntArray, deleted: tuple[IntArray, ...]
 ) -> BoolArray:
-    """Mark the records that are current.
+    """Mark the records that are current: of those that are live, the highest version of each PMID.
+
+    Arguments and result are those of `find_live`.
+    """
+    return _find_highest(pmid, version, find_live(pmid, version, shard, deleted))
+
+
+def find_live(pmid: IntArray, version: IntArray, shard: IntArray, deleted: tuple[IntArray, ...]) -> BoolArray:
+    """Mark the records that no later record of the same version replaces and no deletion withdraws.
 
     *Shape:* all of `pmid`, `version`, `shard`: (n_records,), records in file order, `shard` ascending.
     `deleted` is (pmid, version, shard), each (n_deleted,). Returns (n_records,).
@@ -123,11 +145,16 @@ def find_current(
     last_deletion = _last_deletions(*deleted)
     for row in np.flatnonzero(is_live & np.isin(pmid, deleted[0])):
         is_live[row] = shard[row] > last_deletion.get((pmid[row], version[row]), -1)
+    return is_live
 
-    is_current = np.zeros(len(pmid), dtype=bool)
+
+def _find_highest(pmid: IntArray, version: IntArray, is_live: BoolArray) -> BoolArray:
+    """Mark the highest version of each PMID among the live records. *Shape:* (n_records,) each"""
+    order = np.lexsort((version, pmid))
     live = order[is_live[order]]
-    is_current[live] = _ends_run(pmid[live])
-    return is_current
+    is_highest = np.zeros(len(pmid), dtype=bool)
+    is_highest[live] = _ends_run(pmid[live])
+    return is_highest
 
 
 def _last_deletions(pmid: IntArray, version: IntArray, shard: IntArray) -> dict[tuple[int, int], int]:

@@ -124,7 +124,8 @@ class Trial:
     ) -> subprocess.CompletedProcess:
         """The job in a process of its own; `timeout_s`: killed then."""
         command = [sys.executable, str(Path(__file__)), self.job, str(self.folder), *arguments]
-        paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+        own = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+        paths = os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
         child = subprocess.Popen(
             command, env=os.environ | {"PYTHONPATH": paths} | environment, stderr=subprocess.PIPE, text=True
         )

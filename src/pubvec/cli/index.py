@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -74,11 +75,13 @@ def update(
 ) -> None:
     """Apply NLM's next files as a new version: new, revised and deleted citations, and retractions.
 
-    Only articles whose title or abstract changed are encoded. Searches that run keep the version that they opened.
+    Whichever file comes first, the newer one decides; a file that was left out is taken later. Only articles whose title or
+    abstract changed are encoded. Searches that run keep the version that they opened.
 
     Example: pubvec update index/ pubmed26n0003.xml.gz
     """
     from pubvec.follow import update
+    from pubvec.retrieval import info as read_info
 
     with console().progress():
         version = update(
@@ -90,6 +93,16 @@ def update(
             engine=open_engine(engine),
         )
     console().say_done(f"{index}, version {version.number}", version.manifest, as_json=as_json)
+    for line in _describe_update(read_info(index).gaps, version.manifest.counts):
+        console().say(line)
+
+
+def _describe_update(gaps: Sequence[str], counts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a user must know of an update beside its counts."""
+    if counts.get("n_older"):
+        yield f"{counts['n_older']:,} records are older than what the index has of them and were left out."
+    if gaps:
+        yield f"Still missing: {', '.join(gaps)}. `pubvec update` takes these files in any order."
 
 
 def info(index: IndexFolder, as_json: AsJson = False) -> None:
@@ -105,7 +118,8 @@ def info(index: IndexFolder, as_json: AsJson = False) -> None:
         print(json.dumps({**found._asdict(), "versions": versions}, indent=2))
         return
     through = " of ".join(part for part in (found.data_through_date, found.data_through_file) if part)
-    print(f"{found.n_articles:,} articles, data through {through or 'an unknown day'}")
+    without = f", without {', '.join(found.gaps)}" if found.gaps else ""
+    print(f"{found.n_articles:,} articles, data through {through or 'an unknown day'}{without}")
     print(f"model {found.model}, {found.dim} dimensions; {found.n_bytes / 1e6:,.0f} MB on disk")
     for version in found.versions:
         print(

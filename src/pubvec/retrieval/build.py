@@ -14,9 +14,10 @@ from pubvec.encoder import EncodeConfig, Shard, TextEncoder, encode_to_folder, r
 from pubvec.engine import Engine
 from pubvec.files import OutputFolder, atomic_path, read_manifest, remove
 from pubvec.progress import report
-from pubvec.records import Article
+from pubvec.records import Article, Badge
 from pubvec.retrieval.article_sources import ArticleSource
 from pubvec.retrieval.dense import KEYS, BoolArray, Dense, IntArray, write_segment
+from pubvec.retrieval.history import SUPERSEDED, History
 from pubvec.retrieval.lexical import SCHEMA, Entry, write_lexical
 from pubvec.retrieval.versions import LEXICAL, LIVE, SEGMENTS, Version, hash_files, link_tree
 
@@ -34,13 +35,18 @@ class VersionPlan:
     """Articles of the new segment, in this order."""
     reuse: IntArray
     """Row of the version before whose vector an article keeps, or -1: it is encoded. *Shape:* (n,)"""
-    retracted_by: Mapping[int, list[int]]
+    marks: Mapping[int, list[Badge]]
+    """What notices say of articles of the new segment."""
     through: tuple[str | None, str | None]
     """The last of NLM's files in it, and the last day that one of its records has."""
+    history: History = field(default_factory=History)
+    """The files that the version is made from."""
     base: Version | None = None
     """The version before, whose segments are kept; None: the new segment is all."""
     removed: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     """Live rows of `base` that are not live any more. *Shape:* (m,)"""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What the manifest says of what was done, beside the numbers that every version has."""
 
     @property
     def keys(self) -> Any:
@@ -109,7 +115,11 @@ def _fill(out: OutputFolder, plan: VersionPlan, vectors: Dense | None) -> None:
     _write_lexical(out, plan, vectors, n_before=len(live) - n_new)
     known = {} if plan.base is None else plan.base.manifest.counts["files"]
     remove(out / _ENCODED)
+    remove(out / SUPERSEDED)  # of a run that was killed
+    history = plan.history.save(out.path)
     out.counts.update(
+        **plan.counts,
+        **history,
         n_articles=int(live.sum()),
         n_rows=len(live),
         n_encoded=int((plan.reuse < 0).sum()),
@@ -185,9 +195,9 @@ def _write_lexical(out: OutputFolder, plan: VersionPlan, vectors: Dense | None, 
         keys = plan.keys
         for number, article in enumerate(plan.iter_articles()):
             added = int(keys["added"][number])
-            notices = sorted(plan.retracted_by.get(article.pmid, ()))
+            marks = list(plan.marks.get(article.pmid, ()))
             cites = sorted({reference.pmid for reference in article.references if reference.pmid})
-            writer.add(n_before + number, Entry(article, added, notices, cites))
+            writer.add(n_before + number, Entry(article, added, marks, cites))
             if number % _REPORT_EVERY == 0:
                 report("articles", number, len(keys))
 

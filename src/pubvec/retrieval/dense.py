@@ -22,8 +22,9 @@ from pubvec.files import atomic_path
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 KeyArray = npt.NDArray[np.void]
-KEY = np.dtype([("pmid", "<i8"), ("version", "<i4"), ("added", "<i4"), ("text_hash", "<u8")])
-"""What a row is: an article's PMID and version, the index's version that it came in with, and its text's hash."""
+KEY = np.dtype([("pmid", "<i8"), ("version", "<i4"), ("added", "<i4"), ("text_hash", "<u8"), ("file", "<i8")])
+"""What a row is: an article's PMID and version, the index's version that it came in with, its text's hash, and the order
+number of the file that it came from, see `history.order_of`. Indexes of layout 2 lack the last one."""
 KEYS, VECTORS, CODES = "keys.npy", "vectors.npy", "codes.faiss"
 N_CANDIDATES = 1024
 """Rows rescored, at least; eight times the hits wanted where that is more."""
@@ -89,7 +90,9 @@ class Dense:
         self.segments: list[Segment] = []
         for folder in folders:
             self.segments.append(Segment(folder, sum(len(segment.keys) for segment in self.segments)))
-        self.keys: KeyArray = np.concatenate([np.empty(0, KEY), *(segment.keys for segment in self.segments)])
+        self.keys: KeyArray = np.concatenate(
+            [np.empty(0, KEY), *(_with_all_fields(segment.keys) for segment in self.segments)]
+        )
         """*Shape:* (n_rows,), of type `KEY`"""
         if len(self.keys) != len(live):
             raise InputError(
@@ -150,6 +153,16 @@ class Dense:
         mask = np.zeros(len(self.live), dtype=bool)
         mask[rows] = True
         return mask & self.live if self._has_dead else mask
+
+
+def _with_all_fields(keys: KeyArray) -> KeyArray:
+    """Return `keys` with every field of `KEY`; one that an older pubvec did not write is 0."""
+    if keys.dtype == KEY:
+        return keys
+    whole = np.zeros(len(keys), KEY)
+    for name in keys.dtype.names or ():
+        whole[name] = keys[name]
+    return whole
 
 
 def write_segment(folder: Path, keys: KeyArray, vectors: Iterable[npt.NDArray[Any]], dim: int) -> None:

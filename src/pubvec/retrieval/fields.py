@@ -24,6 +24,16 @@ _BADGE_OF_LINK = {
     "UpdateIn": "updated",
 }
 """NLM's RefType, https://www.nlm.nih.gov/bsd/licensee/elements_descriptions.html#commentscorrectionslist"""
+_MARK_OF_LINK = {
+    "RetractionOf": RETRACTED,
+    "PartialRetractionOf": "partly retracted",
+    "ExpressionOfConcernFor": "expression of concern",
+    "ErratumFor": "erratum",
+    "RetractedandRepublishedFrom": "retracted and republished",
+    "CorrectedandRepublishedFrom": "corrected and republished",
+    "UpdateOf": "updated",
+}
+"""RefType of a notice → what it makes of the article that it speaks of, whose own record may not say so yet."""
 _BADGE_OF_TYPE = {
     "retracted publication": RETRACTED,
     "retraction of publication": "retraction notice",
@@ -37,17 +47,43 @@ def text_hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "little")
 
 
-def badges_of(article: Article, retracted_by: Iterable[int] = ()) -> tuple[Badge, ...]:
-    """Return what a reader must know of `article`; `retracted_by`: notices elsewhere in the index that name it."""
+def badges_of(article: Article, marks: Iterable[Badge] = ()) -> tuple[Badge, ...]:
+    """Return what a reader must know of `article`; `marks`: what notices elsewhere in the index say of it."""
     found = {
         (_BADGE_OF_LINK[link.type], link.pmid) for link in article.corrections if link.type in _BADGE_OF_LINK
     }
-    found |= {(RETRACTED, pmid) for pmid in retracted_by}
+    found |= {(mark.kind, mark.pmid) for mark in marks}
     said = {kind for kind, _ in found}
     types = {_BADGE_OF_TYPE.get(fold(term.name)) for term in article.publication_types}
     found |= {(kind, None) for kind in types if kind and kind not in said}
     ranked = sorted(found, key=lambda badge: (badge[0] != RETRACTED, badge[0], badge[1] or 0))
     return tuple(Badge(kind, pmid) for kind, pmid in ranked)
+
+
+def marks_of(pmid: int, links: Iterable[tuple[str, int | None]]) -> list[tuple[int, Badge]]:
+    """Return what the article `pmid` makes of others: each PMID that it speaks of, with the badge that this one gets.
+
+    Args:
+        pmid: of the notice.
+        links: NLM's RefType and the PMID of each link of its record.
+    """
+    found = {
+        (target, Badge(_MARK_OF_LINK[kind], pmid))
+        for kind, target in links
+        if kind in _MARK_OF_LINK and target
+    }
+    return sorted((target, badge) for target, badge in found if target != pmid)
+
+
+def join_marks(marks: Iterable[tuple[int, Badge]]) -> dict[int, list[Badge]]:
+    """Return the badges of each PMID in a fixed order, none of them twice."""
+    found: dict[int, set[Badge]] = {}
+    for target, badge in marks:
+        found.setdefault(target, set()).add(badge)
+    return {
+        target: sorted(badges, key=lambda badge: (badge.kind, badge.pmid or 0))
+        for target, badges in found.items()
+    }
 
 
 def texts_of(article: Article) -> dict[str, list[str]]:

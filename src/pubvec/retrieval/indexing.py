@@ -26,6 +26,7 @@ from pubvec.retrieval.article_sources import ArticlesFolder, StoredArticles
 from pubvec.retrieval.build import VersionPlan, read_live, write_version
 from pubvec.retrieval.config import IndexConfig
 from pubvec.retrieval.dense import Dense, KeyArray
+from pubvec.retrieval.history import History, Superseded, begin, read_history
 from pubvec.retrieval.lexical import SCHEMA, Lexical
 from pubvec.retrieval.versions import (
     LEXICAL,
@@ -68,7 +69,7 @@ def index(
         OutputError: see `OutputFolder`.
     """
     config = config or IndexConfig()
-    source = ArticlesFolder(Path(articles), config.n_articles, config.seed)
+    source = ArticlesFolder(Path(articles))
     path = resolve(model)
     inputs = [Path(articles), path]
     # A name stays a name, so that the index can be moved to where the model lies elsewhere.
@@ -78,6 +79,7 @@ def index(
         output, command="index", config=settings, inputs=inputs, force=force, manifest_name=MODEL_MANIFEST
     )
     with folder as out:
+        history = _begin(source, config)
         if not len(source.keys):
             raise InputError(f"{articles} holds no current article to index")
         encoder = load(path, max_seq_length=config.max_seq_length, n_threads=threads_of(engine))
@@ -85,7 +87,7 @@ def index(
             _check_vectors(Path(vectors), source.keys, encoder)
         source.keys["added"] = 1
         through = source.through_file, source.through_date
-        plan = VersionPlan(1, [source], np.full(len(source.keys), -1), source.retractions, through)
+        plan = VersionPlan(1, [source], np.full(len(source.keys), -1), source.marks, through, history)
         goal = folder_of(out.path, 1)
         if (goal / MANIFEST).exists():
             version = Version(1, goal, read_manifest(goal, made_by="index"))
@@ -96,6 +98,20 @@ def index(
             )
         out.counts.update(summary_of(version), dim=encoder.dim, model=encoder.name)
     return read_manifest(output, made_by="index")
+
+
+def _begin(source: ArticlesFolder, config: IndexConfig) -> History:
+    """Take the current articles of `source`, or a sample of them; return the history of an index of them."""
+    is_taken = source.is_current.copy()
+    n_all = int(is_taken.sum())
+    if config.n_articles is not None and config.n_articles < n_all:
+        taken = np.random.default_rng(config.seed).choice(n_all, config.n_articles, replace=False)
+        is_taken[is_taken] = np.isin(np.arange(n_all), taken)
+    is_below = ~source.is_current & np.isin(source.keys["pmid"], source.keys["pmid"][is_taken])
+    files = source.keys["file"][is_below].tolist()
+    superseded = list(map(Superseded, source.read(is_below), files))
+    source.take(is_taken)
+    return begin(source.names, source.orders, source.withdrawn, superseded)
 
 
 def compact(index: Path | str, *, keep: int = 1) -> Version:
@@ -113,8 +129,12 @@ def compact(index: Path | str, *, keep: int = 1) -> Version:
         vectors, lexical = open_version(base, is_any_schema=True)
         rows = np.flatnonzero(vectors.live)
         source = StoredArticles(lexical, vectors.keys, rows)
-        retracted = lexical.retractions_of(source.keys["pmid"].tolist())
-        plan = VersionPlan(base.number + 1, [source], rows, retracted, base.through)
+        history = read_history(base.folder, base.manifest.counts)
+        is_older = base.manifest.counts.get("schema", 1) != SCHEMA
+        if is_older:
+            source.keys["file"] = history.last
+        marks = lexical.all_marks() if is_older else lexical.marks_of(source.keys["pmid"].tolist())
+        plan = VersionPlan(base.number + 1, [source], rows, marks, base.through, history)
         encoder = open_encoder(Path(index))
         version = write_version(
             folder_of(Path(index), plan.number),

@@ -10,6 +10,7 @@ import numpy as np
 
 from pubvec.errors import InputError
 from pubvec.files import read_manifest
+from pubvec.retrieval.history import read_history
 from pubvec.retrieval.indexing import open_version
 from pubvec.retrieval.lexical import Lexical
 from pubvec.retrieval.versions import Version, find_changed, find_version, list_versions
@@ -46,6 +47,8 @@ class IndexInfo(NamedTuple):
     """The last day on which NLM touched one of its records."""
     versions: list[VersionInfo]
     """Oldest first; the last one is the current one."""
+    gaps: list[str]
+    """NLM's files that are missing between those that were applied, as `pubmed26n0003` or `pubmed26n0003 to n0005`."""
 
 
 def info(index: Path | str) -> IndexInfo:
@@ -77,6 +80,7 @@ def info(index: Path | str) -> IndexInfo:
             )
             for version in list_versions(index)
         ],
+        gaps=[str(gap) for gap in read_history(current.folder, current.manifest.counts).gaps],
     )
 
 

@@ -14,15 +14,24 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from pubvec.errors import InputError, OutputError, PubvecError, require
-from pubvec.records import Article
+from pubvec.records import Article, Badge
 from pubvec.retrieval.constraints import Constraint, DateField, TermField
 from pubvec.retrieval.dense import IntArray
-from pubvec.retrieval.fields import RETRACTED, badges_of, dates_of, terms_of, texts_of, title_key
+from pubvec.retrieval.fields import (
+    RETRACTED,
+    badges_of,
+    dates_of,
+    join_marks,
+    marks_of,
+    terms_of,
+    texts_of,
+    title_key,
+)
 from pubvec.retrieval.folding import fold_text
 from pubvec.retrieval.matching import Matching, match_all, match_any
 from pubvec.tables import dict_of, record_of
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of the fields' layout: an index of another layout is refused, see `versions.check_schema`."""
 _TEXT_FIELDS = (
     "title",
@@ -45,7 +54,7 @@ _TERM_FIELDS = (
     "title_key",
 )
 _DATE_FIELDS = get_args(DateField)
-_NUMBERS = ("row", "pmid", "year", "added", "retracts", "cites", *_DATE_FIELDS)
+_NUMBERS = ("row", "pmid", "year", "added", "marks", "cites", *_DATE_FIELDS)
 _HEAP_BYTES = 256_000_000
 _LONGEST_WORD = 64
 _AUXILIARIES = [
@@ -73,10 +82,15 @@ class Entry(NamedTuple):
     article: Article
     added: int
     """The version of the index that it came in with."""
-    retracted_by: list[int]
-    """Notices that name it where its own record does not say so."""
+    marks: list[Badge]
+    """What notices elsewhere in the index say of it, whether or not its own record says so too."""
     cites: list[int]
     """PMIDs of its reference list, which is not kept otherwise."""
+
+    @property
+    def retracted_by(self) -> list[int]:
+        """PMIDs of the notices elsewhere in the index that retract it."""
+        return [mark.pmid for mark in self.marks if mark.kind == RETRACTED and mark.pmid]
 
 
 class LexicalWriter:
@@ -204,16 +218,35 @@ class Lexical:
             raise InputError(f"row {min(missing)} has no article: the index is damaged")
         return [entries[row] for row in wanted]
 
-    def retractions_of(self, pmids: Iterable[int]) -> dict[int, list[int]]:
-        """Return those of `pmids` that a notice in the index retracts, with the notices."""
-        wanted = set(pmids)
-        notices = self._query.term_set_query(self._index.schema, "retracts", sorted(wanted))
+    def marks_of(self, pmids: Iterable[int], but: Iterable[int] = ()) -> dict[int, list[Badge]]:
+        """Return those of `pmids` of which notices in the index speak, with what these say.
+
+        Args:
+            pmids: the articles that are spoken of.
+            but: PMIDs of notices that do not count.
+        """
+        wanted, left_out = set(pmids), set(but)
+        notices = self._query.term_set_query(self._index.schema, "marks", sorted(wanted))
+        return join_marks(
+            (target, badge)
+            for target, badge in self._iter_marks(notices)
+            if target in wanted and badge.pmid not in left_out
+        )
+
+    def marked_by(self, pmids: Iterable[int]) -> set[int]:
+        """Return the articles of which the notices among `pmids` speak."""
+        speakers = self._query.term_set_query(self._index.schema, "pmid", sorted(set(pmids)))
+        notices = match_all([speakers, self.matching.any_value("marks")])
+        return {target for target, _ in self._iter_marks(notices)}
+
+    def all_marks(self) -> dict[int, list[Badge]]:
+        """Return what every article says of others, read from the records themselves: an older layout has no field of it."""
+        return join_marks(self._iter_marks(self._query.all_query()))
+
+    def _iter_marks(self, notices: Any) -> Iterator[tuple[int, Badge]]:
         hits = self._searcher.search(notices, max(1, len(self)), count=False).hits
-        found: dict[int, list[int]] = {}
         for entry in self._iter_entries(hits):
-            for pmid in wanted.intersection(_retracts(entry.article)):
-                found.setdefault(pmid, []).append(entry.article.pmid)
-        return found
+            yield from _marks(entry.article)
 
     def pmids_of_rows(self) -> dict[int, int]:
         """The row of every article, and its PMID."""
@@ -234,8 +267,8 @@ class Lexical:
         return self._query.term_set_query(self._index.schema, "row", [int(row) for row in rows])
 
 
-def _retracts(article: Article) -> list[int]:
-    return [link.pmid for link in article.corrections if link.type == "RetractionOf" and link.pmid]
+def _marks(article: Article) -> list[tuple[int, Badge]]:
+    return marks_of(article.pmid, ((link.type, link.pmid) for link in article.corrections))
 
 
 def _document(row: int, entry: Entry) -> Any:
@@ -246,12 +279,12 @@ def _document(row: int, entry: Entry) -> Any:
         "pmid": [article.pmid],
         "year": [article.year] if article.year else [],
         "added": [entry.added],
-        "retracts": _retracts(article),
+        "marks": sorted({target for target, _ in _marks(article)}),
         "cites": entry.cites,
         **dates_of(article),
     }
     abstract = article.abstract or ""
-    is_retracted = any(badge.kind == RETRACTED for badge in badges_of(article, entry.retracted_by))
+    is_retracted = any(badge.kind == RETRACTED for badge in badges_of(article, entry.marks))
     flags = [("has_abstract", bool(abstract)), ("is_retracted", is_retracted)]
     for name, values in numbers.items():
         for number in values:
@@ -265,14 +298,16 @@ def _document(row: int, entry: Entry) -> Any:
     for name, terms in terms_of(article).items():
         for term in sorted(terms):
             document.add_text(name, term)
-    stored = dict_of(article._replace(references=[])), entry.added, entry.retracted_by, entry.cites
+    stored = dict_of(article._replace(references=[])), entry.added, entry.marks, entry.cites
     document.add_bytes("entry", json.dumps(stored, ensure_ascii=False).encode("utf-8", "replace"))
     return document
 
 
 def _read_entry(document: Any) -> Entry:
-    article, added, retracted_by, *rest = json.loads(bytes(document.get_first("entry")))
-    return Entry(record_of(Article, article), added, retracted_by, rest[0] if rest else [])
+    article, added, marks, *rest = json.loads(bytes(document.get_first("entry")))
+    # Indexes of layout 1 and 2 hold the notices that retract an article, and no other marks.
+    badges = [Badge(RETRACTED, mark) if isinstance(mark, int) else Badge(*mark) for mark in marks]
+    return Entry(record_of(Article, article), added, badges, rest[0] if rest else [])
 
 
 def _open_or_create(folder: Path) -> Any:

@@ -138,6 +138,10 @@ class Matching:
         """Return the query that matches where `field` holds `value`."""
         return self._query.term_query(self._schema, field, value, index_option="freq")
 
+    def any_value(self, field: str) -> Any:
+        """Return the query that matches where the field of numbers has a value."""
+        return self._range(field, 1, None)
+
     def completions(self, field: str, prefix: str) -> list[str]:
         """Return the words of `field` that begin with `prefix`, the most frequent first, at most `MAX_VARIANTS`."""
         return [term for term, _ in self._searcher.terms_with_prefix(field, prefix, limit=MAX_VARIANTS)]

@@ -552,7 +552,7 @@ class Searcher:
                 probabilities = self._calibration.apply(exact, prior=prior).tolist()
         entries = self.lexical.entries(rows)
         return [
-            Hit(entry.article, score, cosine, probability, badges_of(entry.article, entry.retracted_by))
+            Hit(entry.article, score, cosine, probability, badges_of(entry.article, entry.marks))
             for entry, score, cosine, probability in zip(entries, scores, cosines, probabilities, strict=True)
         ]
 

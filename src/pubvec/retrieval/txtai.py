@@ -59,7 +59,7 @@ class _Source:
     def iter_documents(self) -> Iterator[tuple[str, dict[str, Any], None]]:
         for start in range(0, len(self._rows), _BLOCK):
             for entry in self._searcher.lexical.entries(self._rows[start : start + _BLOCK]):
-                hit = Hit(entry.article, 1.0, 1.0, None, badges_of(entry.article, entry.retracted_by))
+                hit = Hit(entry.article, 1.0, 1.0, None, badges_of(entry.article, entry.marks))
                 text = article_text(hit.title, hit.article.abstract)
                 fields = {
                     "text": text,

@@ -187,8 +187,7 @@ def make_mcp_server(searcher: Searcher) -> MCPServer:
         except PubvecError as error:
             raise ToolError(str(error)) from error
         hits = [
-            Hit(entry.article, None, None, None, badges_of(entry.article, entry.retracted_by))
-            for entry in entries
+            Hit(entry.article, None, None, None, badges_of(entry.article, entry.marks)) for entry in entries
         ]
         file = io.StringIO(newline="")
         write_hits(hits, file, style)

@@ -124,7 +124,7 @@ def describe_page(page: Page, next_url: str, version: int) -> SearchResponse:
 
 def describe_article(entry: Entry) -> ArticleResponse:
     """Return the schema of a record."""
-    badges = [BadgeSchema(**badge._asdict()) for badge in badges_of(entry.article, entry.retracted_by)]
+    badges = [BadgeSchema(**badge._asdict()) for badge in badges_of(entry.article, entry.marks)]
     return ArticleResponse(article=dict_of(entry.article), badges=badges, added=entry.added)
 
 
