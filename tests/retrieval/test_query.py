@@ -15,7 +15,7 @@ from search_world import HEADINGS, JOURNALS, SURNAMES, TOPICS, TYPES, make_rando
 from makers_records import make_article, make_articles_folder
 from pubvec.encoder import load_scorer
 from pubvec.errors import ConfigError, InputError
-from pubvec.records import Article, Correction, Term, article_text
+from pubvec.records import Article, Badge, Correction, Term, article_text
 from pubvec.retrieval import searcher as query_module
 from pubvec.retrieval.constraints import And, Constraint, Filters, Flag, Not, Or, Phrase, Pmids, Word, Years
 from pubvec.retrieval.constraints import Term as TermIs
@@ -369,7 +369,7 @@ def test_badges_tell_what_a_reader_must_know():
     article = make_article(corrections=links, publication_types=[Term("Retracted Publication", "D016441")])
     assert badges_of(article) == (("retracted", 6), ("erratum", 5))
     assert badges_of(make_article(publication_types=[Term("Preprint", None)])) == (("preprint", None),)
-    assert badges_of(make_article(), [9]) == (("retracted", 9),)
+    assert badges_of(make_article(), [Badge("retracted", 9)]) == (("retracted", 9),)
 
 
 @given(st.text())
