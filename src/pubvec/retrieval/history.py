@@ -30,7 +30,7 @@ WITHDRAWAL = np.dtype([("pmid", "<i8"), ("version", "<i4"), ("file", "<i8")])
 """A deletion: the PMID and version that the file with this order number withdraws."""
 WithdrawalArray = npt.NDArray[np.void]
 _N_UNNAMED = 10**6
-"""So many files that are not NLM's can come after one that is."""
+"""At most this many files with other names can come after one of NLM's."""
 _N_A_YEAR = 10**6
 FileNumber = tuple[int, int]
 """Year and number of one of NLM's files."""
