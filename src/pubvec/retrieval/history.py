@@ -30,7 +30,7 @@ WITHDRAWAL = np.dtype([("pmid", "<i8"), ("version", "<i4"), ("file", "<i8")])
 """A deletion: the PMID and version that the file with this order number withdraws."""
 WithdrawalArray = npt.NDArray[np.void]
 _N_UNNAMED = 10**6
-"""At most this many files with other names can come after one of NLM's."""
+"""Order numbers leave room for this many files with other names after each of NLM's."""
 _N_A_YEAR = 10**6
 FileNumber = tuple[int, int]
 """Year and number of one of NLM's files."""
