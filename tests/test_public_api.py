@@ -34,10 +34,11 @@ STILL_BRIEF = {"ask"}
 
 
 def verbs() -> set[str]:
-    """Names that the functions of all commands should have; those below `train` stand for themselves."""
+    """Names that the functions of all commands should have; those below `train` stand for themselves, `add_saved` for `saved add`."""
     names: set[str] = set()
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
-        names |= set(getattr(command, "commands", {name: command}))
+        below = getattr(command, "commands", {name: command})
+        names |= {f"{inner}_{name}" for inner in below} if name == "saved" else set(below)
     return {name.replace("-", "_") for name in names}
 
 

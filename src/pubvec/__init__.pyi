@@ -16,10 +16,14 @@ from .records import Article as Article
 from .records import Hit as Hit
 from .retrieval import Filters as Filters
 from .retrieval import Searcher as Searcher
+from .retrieval import add_saved as add_saved
 from .retrieval import ask as ask
 from .retrieval import compact as compact
 from .retrieval import index as index
 from .retrieval import info as info
+from .retrieval import list_saved as list_saved
+from .retrieval import remove_saved as remove_saved
+from .retrieval import run_saved as run_saved
 from .retrieval import search as search
 from .retrieval import verify as verify
 from .scale import plan as plan

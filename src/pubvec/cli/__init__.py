@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from pubvec.cli import ask, corpus, evaluation, index, job, models, search, serve, training
+from pubvec.cli import ask, corpus, evaluation, index, job, models, saved, search, serve, training
 from pubvec.cli.console import Console, close_output, open_streams, set_console
 from pubvec.cli.options import CommandLine, check_arguments, shorten
 from pubvec.errors import PubvecError
@@ -34,7 +34,7 @@ app = CommandLine(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for room in (job, corpus, training, models, evaluation, index, search, ask, serve):
+for room in (job, corpus, training, models, evaluation, index, search, saved, ask, serve):
     room.add_to(app)
 
 

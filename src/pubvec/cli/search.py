@@ -245,6 +245,9 @@ class _SafeTerminal:
     def write(self, text: str) -> int:
         return sys.stdout.write(printable(text))
 
+    def flush(self) -> None:
+        sys.stdout.flush()
+
 
 def write(hits: Sequence[Hit], form: str, file: TextIO) -> None:
     """Write `hits` for reading, or in one of the forms of `citations`."""

@@ -44,6 +44,15 @@ from .rag import ask as ask
 from .rag import iter_answer as iter_answer
 from .reading import Condition as Condition
 from .reading import Reading as Reading
+from .saved import Change as Change
+from .saved import SavedRun as SavedRun
+from .saved import SavedSearch as SavedSearch
+from .saved import add_saved as add_saved
+from .saved import deliver_saved as deliver_saved
+from .saved import list_saved as list_saved
+from .saved import read_pmids as read_pmids
+from .saved import remove_saved as remove_saved
+from .saved import run_saved as run_saved
 from .searcher import RANKINGS as RANKINGS
 from .searcher import Ranking as Ranking
 from .searcher import Searcher as Searcher

@@ -27,7 +27,7 @@ def find_new(
     searcher: Searcher,
     query: str,
     since: int,
-    n: int = 100,
+    n: int | None = 100,
     *,
     min_probability: float | None = None,
     ranking: Ranking = "hybrid",
@@ -39,7 +39,7 @@ def find_new(
         searcher: the current version of the index.
         query: as for `Searcher.search`.
         since: the version that was seen last.
-        n: most hits to return; the count says how many there are beside them.
+        n: most hits to return; the count says how many there are beside them. None: all of them.
         min_probability: leave out hits below it: a plain question ranks every article, near or far.
         ranking: as for `Searcher.search`; the lexical one finds only articles that hold one of the words.
         filters: conditions beside those of the query.
@@ -52,7 +52,7 @@ def find_new(
     request = searcher.read(query, ranking=ranking, filters=filters, constraint=AddedAfter(since))
     n_matching = searcher.count(request.constraint)
     if min_probability is None and ranking != "lexical":
-        return NewArticles(searcher.search(request, n), n_matching)
+        return NewArticles(searcher.search(request, max(1, n_matching) if n is None else n), n_matching)
     # Only the ranking of all of them tells how many pass; a cut before the threshold would lose articles.
     hits = searcher.search(request, max(1, n_matching))
     if min_probability is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,8 @@ from pubvec.retrieval.versions import (
     summary_of,
 )
 
+SAVED = "saved"
+"""The folder of an index that holds its saved searches."""
 _LOCK = ".lock"
 _WEIGHTS = (*ONNX_FILES.values(), "model.safetensors")
 
@@ -96,6 +99,8 @@ def index(
             version = write_version(
                 goal, plan, encoder, command="index", inputs=inputs, encoded=encoded, engine=engine
             )
+        if (Path(output) / SAVED).is_dir():  # --force replaces the index and not what its users keep there
+            shutil.copytree(Path(output) / SAVED, out / SAVED, dirs_exist_ok=True)
         out.counts.update(summary_of(version), dim=encoder.dim, model=encoder.name)
     return read_manifest(output, made_by="index")
 
