@@ -34,7 +34,7 @@ STILL_BRIEF = {"ask"}
 
 
 def verbs() -> set[str]:
-    """Names that the functions of all commands should have; those below `train` stand for themselves, `add_saved` for `saved add`."""
+    """Names that the functions of all commands should have: `align` for `train align`, `add_saved` for `saved add`."""
     names: set[str] = set()
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         below = getattr(command, "commands", {name: command})
