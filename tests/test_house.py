@@ -91,6 +91,7 @@ ADDRESSES = {
     "prometheus_client": {"server/metrics.py"},
     "orjson": {"server/api_errors.py"},
     "mcp": {"server/mcp.py"},
+    "citeproc": {"server/citing.py"},
 }
 DOORS = {
     (place, library)

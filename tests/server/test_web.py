@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
+from xml.etree import ElementTree
 
 import html5lib
 import pytest
@@ -15,6 +16,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from web_world import (
+    CITING_PMID,
     CONCERN_PMID,
     HOSTILE,
     HOSTILE_PMID,
@@ -22,11 +24,17 @@ from web_world import (
     UNTITLED_PMID,
     chatting,
     make_app,
+    make_web_article,
     make_web_index,
+    make_whole_article,
 )
 
+from pubvec.records import Term
 from pubvec.retrieval.searcher import Searcher
-from pubvec.server.web import EXAMPLES, HEADERS
+from pubvec.server.glance import designs_of
+from pubvec.server.parameters import QUICK_FILTERS
+from pubvec.server.rendering import HEADERS
+from pubvec.server.web import EXAMPLES
 
 QUERY = "aspirin after stroke"
 WEB = Path(__file__).parents[2] / "src" / "pubvec" / "server" / "web"
@@ -42,6 +50,13 @@ PAGES = [
     "/map?like=1000",
     "/map?q=aspirin[ti]+AND+malaria[ti]",
     "/about",
+    "/saved",
+    "/articles/1000",
+    f"/articles/{HOSTILE_PMID}",
+    f"/articles/{RETRACTED_PMID}",
+    f"/articles/{UNTITLED_PMID}",
+    "/?quick=humans&mesh=Stroke",
+    f"/?q={QUERY}&offset=500",
 ]
 REFUSED = [
     "/?q=aspirin&n=x",
@@ -50,8 +65,10 @@ REFUSED = [
     "/map",
     "/map?q=aspirin&offset=-1",
     "/static/nothing.js",
+    "/articles/5",
 ]
 Tree = Any
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +88,7 @@ def tree_of(text: str) -> Tree:
 
 
 def page(client: TestClient, path: str) -> Tree:
-    response = client.get(path)
+    response = client.get(path, headers=BROWSER)
     assert response.status_code == 200, response.text
     return tree_of(response.text)
 
@@ -105,7 +122,7 @@ def submitted(tree: Tree, form: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("path", PAGES + REFUSED)
 def test_pages_are_valid_and_load_nothing_inline(client: TestClient, path: str) -> None:
-    response = client.get(path)
+    response = client.get(path, headers=BROWSER)
     assert response.status_code == 200 if path in PAGES else 400 <= response.status_code < 500
     assert {name: response.headers[name] for name in HEADERS} == HEADERS
     tree = tree_of(response.text)
@@ -124,7 +141,7 @@ def test_pages_are_valid_and_load_nothing_inline(client: TestClient, path: str) 
 
 @pytest.mark.parametrize("path", PAGES + REFUSED)
 def test_what_pages_load_and_name_is_there(client: TestClient, path: str) -> None:
-    tree = tree_of(client.get(path).text)
+    tree = tree_of(client.get(path, headers=BROWSER).text)
     loaded = [
         element.get("src") or element.get("href")
         for element in tree.iter()
@@ -250,7 +267,7 @@ def test_pages_follow_each_other(client: TestClient) -> None:
         seen += shown(tree)
         following = tree.find(".//a[@rel='next']")
         address = None if following is None else following.get("href")
-    assert len(seen) == len(set(seen)) == 164
+    assert len(seen) == len(set(seen)) == 166
     assert tree.find(".//a[@rel='prev']") is not None
 
 
@@ -281,11 +298,11 @@ def test_about_says_what_is_there_and_through_when(client: TestClient, searcher:
         text_of(item.find("dt")): text_of(item.find("dd"))
         for item in page(client, "/about").findall(".//dl[@class='facts']/div")
     }
-    assert facts["Articles"] == "164"
+    assert facts["Articles"] == "166"
     assert facts["Through"] == f"{searcher.version.through[1]} (pubmed26n0001.xml)"
     assert facts["Retracted"] == "1"
-    rows = page(client, "/about").findall(".//tbody/tr")
-    assert sum(int(row.find("td").text) for row in rows) == 164
+    rows = page(client, "/about").findall(".//table[@class='bars']/tbody/tr")
+    assert sum(int(row.find("td").text) for row in rows) == 166
     assert searcher.version.through[1] in text_of(page(client, "/"))
 
 
@@ -295,7 +312,7 @@ def test_the_map_lists_what_it_draws(client: TestClient) -> None:
     listed = tree.findall(".//li[@class='place']")
     assert len(listed) == len(places)
     for item in listed:
-        place = places[int(item.find("a").get("href").split("/")[3])]
+        place = places[int(item.find("a").get("href").removeprefix("/articles/"))]
         assert float(item.get("data-x")) == pytest.approx(place["x"], abs=1e-4)
         assert int(item.get("data-group")) == place["group"]
 
@@ -347,6 +364,238 @@ def test_an_answer_has_footnotes_to_its_hits(searcher: Searcher) -> None:
     assert all(by_id(tree, note[1:]) is not None for note in notes)
     assert "Not medical advice" in text_of(by_id(tree, "answer"))
     assert "answer=" not in tree.find(".//a[@rel='next']").get("href")
+
+
+def test_an_article_has_a_page_with_everything(client: TestClient, searcher: Searcher) -> None:
+    whole = make_whole_article()
+    tree = page(client, f"/articles/{whole.pmid}")
+    words = text_of(tree.find(".//article"))
+    texts = (
+        "Whole J 2004;12(3):45-9",
+        "Roe RT iD1,2, Doe J2, The Whole Group",
+        "First Place, Town.",
+        "BACKGROUND We took 10 −3 mol.".replace("10 −3", "10−3"),
+        "CONCLUSIONS It holds.",
+        "Aspirin* / therapeutic use*",
+        "Whole Keyword",
+        "Randomized Controlled Trial",
+        "Water 059QF0KO0R",
+        "ClinicalTrials.govNCT00000001",
+        "Erratum in Whole J. 2005;13:1 PMID 7779 at PubMed",
+        "Comment on Other J PMID 1000",
+        "3 references, 2 of them in this index.",
+        "1 article of this index cites this one.",
+        "R01 Whole Agency",
+        "No conflict.",
+    )
+    assert [text for text in texts if text not in words] == []
+    assert [text_of(sup) for sup in tree.findall(".//p[@class='abstract']/sup")] == ["−3"]
+    assert [text_of(label) for label in tree.iter("strong") if label.get("class") == "label"] == [
+        "BACKGROUND",
+        "CONCLUSIONS",
+    ]
+    links = {text_of(link): link.get("href") for link in tree.iter("a")}
+    assert links["Publisher (DOI)"] == "https://doi.org/10.9999/whole"
+    assert links["Free full text (PMC)"].endswith("/PMC4242/")
+    assert links["NCT00000001"] == "https://clinicaltrials.gov/study/NCT00000001"
+    assert links["PMID 1000"] == "/articles/1000"
+    assert links["PMID 7779 at PubMed"] == "https://pubmed.ncbi.nlm.nih.gov/7779/"
+    for label, found in {
+        "Aspirin*": whole.pmid,
+        "/ therapeutic use*": whole.pmid,
+        "Whole Keyword": None,
+        "Water": whole.pmid,
+        "Roe RT": whole.pmid,
+        "The Whole Group": whole.pmid,
+        "Whole Journal": whole.pmid,
+        "Randomized Controlled Trial": None,
+        "Show as results": CITING_PMID,
+    }.items():
+        narrowed = "" if found is None else f"&pmid={found}"
+        answer = shown(page(client, links[label] + narrowed))
+        assert answer == [found] if found else answer, label
+    for suffix, beginning in {
+        "ris": "TY  - JOUR",
+        "bib": "@article{",
+        "nbib": "PMID- 9005",
+        "json": "[",
+    }.items():
+        response = client.get(f"/articles/{whole.pmid}/cite.{suffix}")
+        assert response.text.startswith(beginning)
+        assert f"{whole.pmid}.{suffix}" in response.headers["content-disposition"]
+    answer = client.get(f"/articles/{whole.pmid}.json").json()
+    assert answer == client.get(f"/articles/{whole.pmid}").json()
+    assert (answer["cites"], answer["cited_by"]) == ([1000, 1008, 7780], [CITING_PMID])
+    assert answer["article"]["journal"]["volume"] == "12"
+
+
+def test_references_follow_three_styles(client: TestClient) -> None:
+    tree = page(client, "/articles/9005")
+    assert {style: text_of(by_id(tree, f"cite-{style}")) for style in ("ama", "vancouver", "apa")} == {
+        "ama": "Roe RT, Doe J, The Whole Group. A whole record. Whole J. 2004;12(3):45-49. doi:10.9999/whole",
+        "vancouver": "Roe RT, Doe J, The Whole Group. A whole record. Whole J. 2004 Sep;12(3):45-49. doi: 10.9999/whole",
+        "apa": "Roe, R. T., Doe, J., & The Whole Group. (2004). A whole record. Whole Journal, 12(3), 45–49. https://doi.org/10.9999/whole",
+    }
+    assert [text_of(part) for part in by_id(tree, "cite-apa").iter("i")] == ["Whole Journal", "12"]
+
+
+def test_who_asks_for_json_gets_json(client: TestClient) -> None:
+    for accept, kind in {
+        "*/*": "application/json",
+        "application/json": "application/json",
+        BROWSER["Accept"]: "text/html",
+    }.items():
+        response = client.get("/articles/1000", headers={"Accept": accept})
+        assert response.headers["content-type"].startswith(kind)
+        assert "Accept" in response.headers["vary"]
+    assert client.get("/articles/5").json()["error"] == "PMID 5 is not in the index"
+    assert "at PubMed" in client.get("/articles/5", headers=BROWSER).text
+
+
+def test_a_hit_says_at_a_glance_what_it_is(client: TestClient) -> None:
+    tree = page(client, "/?q=took+mol+holds&pmid=9005")
+    hit = by_id(tree, "hit-9005")
+    assert text_of(hit.find(".//p[@class='source']")) == (
+        "Roe RT, Doe J, The Whole Group · Whole J 2004;12(3):45-9 · PMID 9005"
+    )
+    assert [text_of(badge) for badge in hit.findall(".//li[@class='badge design']")] == ["Randomized trial"]
+    assert hit.find(".//h2/a").get("href") == "/articles/9005"
+    marks = hit.findall(".//div[@class='abstract-box']//mark")
+    assert {text_of(mark).lower() for mark in marks} & {"took", "mol", "holds"}
+
+
+def test_designs_leave_out_what_others_imply() -> None:
+    def designs(*names: str) -> list[str]:
+        return designs_of(make_web_article(1, publication_types=[Term(name, None) for name in names]))
+
+    assert designs("Research Support, Non-U.S. Gov't", "Journal Article") == []
+    assert designs("Review", "Systematic Review", "Meta-Analysis") == ["Meta-analysis", "Systematic review"]
+    assert designs("Clinical Trial", "Randomized Controlled Trial") == ["Randomized trial"]
+    assert designs("Review", "Case Reports") == ["Case report", "Review"]
+    assert designs("Practice Guideline", "Review") == ["Guideline"]
+
+
+def test_similar_articles_show_their_seed(client: TestClient) -> None:
+    tree = page(client, "/?like=1000")
+    assert by_id(tree, "results").find("a").get("href") == "/articles/1000"
+    assert "PMID 1000" in text_of(tree.find(".//div[@class='head']"))
+
+
+@pytest.mark.parametrize(
+    ("query", "at", "plain"),
+    [
+        ("aspirin AND", "A", "aspirin"),
+        ("aspirin[ti] (stroke", "(", "aspirin stroke"),
+        ('aspirin "stroke', '"', "aspirin stroke"),
+        ("aspirin[ti])", ")", "aspirin"),
+        ("stroke[nofield]", None, "stroke"),
+    ],
+)
+def test_an_error_shows_where_and_a_way_out(
+    client: TestClient, query: str, at: str | None, plain: str
+) -> None:
+    response = client.get("/", params={"q": query, "quick": "humans", "mesh": "Stroke"})
+    assert response.status_code == 400
+    tree = tree_of(response.text)
+    if at is not None:
+        fault = tree.find(".//p[@class='fault']")
+        assert text_of(fault) == query
+        assert text_of(fault.find(".//span")) == at
+    (way_out,) = [link for link in tree.iter("a") if text_of(link) == "Search as plain words"]
+    assert parse_qs(urlsplit(way_out.get("href")).query) == {
+        "q": [plain],
+        "quick": ["humans"],
+        "mesh": ["Stroke"],
+    }
+    assert submitted(tree, "search") == {"q": [query], "quick": ["humans"], "mesh": ["Stroke"]}
+
+
+def test_counts_are_good_grammar_and_the_end_is_said(client: TestClient) -> None:
+    for path, words in {
+        "/?q=aspirin&pmid=1000": "Hit 1 of 1 article that meets all conditions",
+        f"/?q={QUERY}&n=2": "Hits 1–2 of 166 articles",
+        f"/?q={QUERY}&offset=1&n=1": "Hit 2 of 166 articles",
+        f"/?q={QUERY}&offset=500": "This page lies past the last hit",
+    }.items():
+        assert text_of(by_id(page(client, path), "status")) == words
+    tree = page(client, f"/?q={QUERY}&offset=500")
+    (link,) = [link for link in tree.iter("a") if text_of(link) == "Go to the first page"]
+    assert len(shown(page(client, link.get("href")))) == 10
+    nothing = page(client, "/?q=aspirin[ti]+AND+malaria[ti]&mesh=No+Such")
+    assert "No Such" in text_of(nothing.find(".//div[@class='nothing']"))
+
+
+def test_the_first_hit_is_near_for_the_keyboard(client: TestClient) -> None:
+    tree = page(client, f"/?q={QUERY}&mesh=Stroke")
+    stops = [
+        element
+        for element in tree.iter()
+        if element.tag in ("a", "button", "summary", "select")
+        or (element.tag == "input" and element.get("type") != "hidden")
+    ]
+    first = tree.find(".//ol[@class='hits']/li//h2/a")
+    assert stops.index(first) < 5
+    assert stops[0].get("href") == "#results"
+
+
+def test_quick_filters_are_conditions_of_the_query_language(client: TestClient) -> None:
+    for name, (label, _) in QUICK_FILTERS.items():
+        tree = page(client, f"/?q={QUERY}&quick={name}")
+        chip = tree.find(".//ul[@class='chips']/li/a")
+        assert label in text_of(chip)
+        assert "quick" not in chip.get("href")
+        on = [link for link in tree.findall(".//ul[@class='quick']/li/a") if link.get("aria-current")]
+        assert [text_of(link) for link in on] == [label]
+    found = client.get(f"/search?q={QUERY}&n=200&quick=rct").json()["hits"]
+    assert found
+    assert all("Randomized Controlled Trial" in hit["publication_types"] for hit in found)
+    assert client.get(f"/search?q={QUERY}&quick=free_full_text&n=200").json()["n_matching"] < 166
+    assert client.get(f"/search?q={QUERY}&quick=nothing").status_code == 422
+
+
+def test_a_search_is_a_feed(client: TestClient) -> None:
+    response = client.get("/feed.rss?q=aspirin[ti]&publication_type=Review")
+    assert response.headers["content-type"].startswith("application/rss+xml")
+    feed = ElementTree.fromstring(response.text)
+    links = {item.findtext("link") for item in feed.iter("item")}
+    hits = client.get("/search?q=aspirin[ti]&publication_type=Review&n=100").json()["hits"]
+    assert links == {hit["url"] for hit in hits}
+    tree = page(client, "/?q=aspirin[ti]&publication_type=Review")
+    (alternate,) = [link for link in tree.iter("link") if link.get("rel") == "alternate"]
+    assert client.get(alternate.get("href")).text.count("<item>") == len(links)
+
+
+def test_browsers_are_told_how_to_search(client: TestClient) -> None:
+    (link,) = [link for link in page(client, "/").iter("link") if link.get("rel") == "search"]
+    description = ElementTree.fromstring(client.get(link.get("href")).text)
+    address = next(
+        url.get("template")
+        for url in description.iter("{http://a9.com/-/spec/opensearch/1.1/}Url")
+        if url.get("type") == "text/html"
+    )
+    assert address == "http://testserver/?q={searchTerms}"
+
+
+def test_pages_and_files_are_compressed_for_who_takes_it(client: TestClient) -> None:
+    for path in (f"/?q={QUERY}", "/articles/1000", client_asset(client, "pubvec.css"), "/?q=aspirin+AND"):
+        plain = client.get(path, headers={**BROWSER, "Accept-Encoding": "identity"})
+        packed = client.get(path, headers={**BROWSER, "Accept-Encoding": "gzip, br"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "content-encoding" not in plain.headers
+        assert "Accept-Encoding" in packed.headers["vary"]
+        assert packed.text == plain.text
+        assert int(packed.headers["content-length"]) < len(plain.content) / 2
+    response = client.get(client_asset(client, "pubvec.css"))
+    assert "immutable" in response.headers["cache-control"]
+    again = client.get("/static/pubvec.css", headers={"If-None-Match": response.headers["etag"]})
+    assert again.status_code == 304
+
+
+def client_asset(client: TestClient, name: str) -> str:
+    """The address by which pages load a static file."""
+    found = re.search(rf'"(/static/{re.escape(name)}\?v=\w+)"', client.get("/about").text)
+    assert found is not None
+    return found[1]
 
 
 def test_a_failing_chat_model_leaves_the_hits(searcher: Searcher) -> None:

@@ -15,7 +15,21 @@ from typing import Any
 from fastapi import FastAPI, Response
 
 from makers_records import make_article, make_articles_folder
-from pubvec.records import Article, Author, Correction, Journal, MeshHeading, Term
+from pubvec.records import (
+    Article,
+    Author,
+    Chemical,
+    Correction,
+    DataBank,
+    Grant,
+    Journal,
+    Keyword,
+    MeshHeading,
+    MeshQualifier,
+    Reference,
+    Section,
+    Term,
+)
 from pubvec.retrieval.chat import ChatConfig
 from pubvec.retrieval.indexing import index
 from pubvec.retrieval.searcher import Searcher
@@ -43,6 +57,7 @@ SURNAMES = ("Ashdown", "Brightwater", "Castellan", "Dunmore", "Everhart", "Fairw
 TYPES = ("Randomized Controlled Trial", "Review", "Case Reports", "Journal Article", "Meta-Analysis")
 HOSTILE = '<script>alert("title")</script> & <img src=x onerror=alert(1)> in aspirin for stroke'
 HOSTILE_PMID, RETRACTED_PMID, CONCERN_PMID, UNTITLED_PMID = 9001, 9002, 9003, 9004
+WHOLE_PMID, CITING_PMID = 9005, 9006
 
 
 def make_web_article(pmid: int, **fields: Any) -> Article:
@@ -85,6 +100,55 @@ def make_web_article(pmid: int, **fields: Any) -> Article:
     return make_article(pmid, **(made | fields))
 
 
+def make_whole_article() -> Article:
+    """A made-up article whose record has every field that its page shows."""
+    sections = [
+        Section("BACKGROUND", "BACKGROUND", "We took 10⁻³ mol."),
+        Section("CONCLUSIONS", None, "It holds."),
+    ]
+    places = ["First Place, Town.", "Second Place, City."]
+    empty = Journal(*[None] * len(Journal._fields))
+    return make_web_article(
+        WHOLE_PMID,
+        title="A whole record.",
+        abstract="\n".join(f"{section.label}: {section.text}" for section in sections),
+        sections=sections,
+        journal=empty._replace(
+            title="Whole Journal", iso_abbreviation="Whole J", volume="12", issue="3", pages="45-9"
+        ),
+        year=2004,
+        date_published="2004-09",
+        authors=[
+            Author("Roe", "Rita Theodora", "RT", None, None, "0000-0002-1825-0097", places),
+            Author("Doe", "Jane", "J", None, None, None, places[1:]),
+            Author(None, None, None, None, "The Whole Group", None, []),
+        ],
+        mesh_headings=[
+            MeshHeading("Aspirin", "D001241", True, [MeshQualifier("therapeutic use", "Q000627", True)])
+        ],
+        keywords=[Keyword("Whole Keyword", False, None)],
+        publication_types=[
+            Term("Randomized Controlled Trial", None),
+            Term("Research Support, Non-U.S. Gov't", None),
+        ],
+        chemicals=[Chemical("Water", "D014867", "059QF0KO0R")],
+        data_banks=[DataBank("ClinicalTrials.gov", ["NCT00000001"])],
+        corrections=[
+            Correction("ErratumIn", "Whole J. 2005;13:1", 7779, None),
+            Correction("CommentOn", "Other J", 1000, None),
+        ],
+        references=[
+            Reference("One", 1000, None),
+            Reference("Two", 1008, None),
+            Reference("Three", 7780, None),
+        ],
+        grants=[Grant("R01", None, "Whole Agency", None)],
+        coi_statement="No conflict.",
+        doi="10.9999/whole",
+        pmc_id="PMC4242",
+    )
+
+
 def make_web_articles(n: int) -> list[Article]:
     """`n` ordinary articles, and those that are not, all of aspirin."""
     sound = make_web_article(1600, abstract=None)
@@ -98,6 +162,8 @@ def make_web_articles(n: int) -> list[Article]:
         sound._replace(pmid=RETRACTED_PMID, corrections=withdrawn, **never),
         sound._replace(pmid=CONCERN_PMID, corrections=doubted, abstract=abstract),
         sound._replace(pmid=UNTITLED_PMID, title="", abstract=abstract),
+        make_whole_article(),
+        sound._replace(pmid=CITING_PMID, title="It cites.", references=[Reference("", WHOLE_PMID, None)]),
     ]
 
 

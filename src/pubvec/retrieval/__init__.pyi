@@ -8,6 +8,7 @@ from .citations import FORMATS as FORMATS
 from .citations import iter_written as iter_written
 from .citations import write_hits as write_hits
 from .config import IndexConfig as IndexConfig
+from .constraints import AddedAfter as AddedAfter
 from .constraints import And as And
 from .constraints import Constraint as Constraint
 from .constraints import Filters as Filters

@@ -87,11 +87,11 @@ def create_app(
     if searcher is not None:
         from pubvec.server.search_api import make_search_router
         from pubvec.server.search_service import SearchService
-        from pubvec.server.web import make_web_router, render_error
+        from pubvec.server.web import make_web_router, render_article, render_error
 
         service = SearchService(searcher, limits, chat, reopen)
         contexts.append(service.watching)
-        app.include_router(make_search_router(service))
+        app.include_router(make_search_router(service, render_article))
         app.include_router(make_web_router(service))
         responder, describe_index = ErrorResponder(render_error), service.describe
     else:

@@ -4,20 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pubvec.errors import ConfigError
 from pubvec.records import Hit
-from pubvec.retrieval import Filters, Page, Ranking, Searcher, SearchRequest, Sort
+from pubvec.retrieval import (
+    Constraint,
+    Filters,
+    Page,
+    Ranking,
+    Searcher,
+    SearchRequest,
+    Sort,
+    all_of,
+    parse_query,
+)
 
 MAX_HITS = 10_000
 """Maximum depth of pages and exports. The command line has no limit."""
 MAX_PASSAGES = 100
 """Maximum number of hits of a page that have a passage. Finding one takes longer than finding the hit."""
 MAX_PMID = 2**31 - 1
+Quick = Literal["rct", "systematic_review", "free_full_text", "last_5_years", "humans"]
+QUICK_FILTERS: dict[Quick, tuple[str, str]] = {
+    "rct": ("Randomized trials", "randomized controlled trial[pt]"),
+    "systematic_review": ("Systematic reviews", "systematic review[pt]"),
+    "free_full_text": ("Free full text", "pubmed pmc[sb]"),
+    "last_5_years": ("Last 5 years", "y_5[filter]"),
+    "humans": ("Humans", "humans[filter]"),
+}
+"""Label and condition of each filter that is one click away."""
 _N_BLOCK = 10
 """Number of passages that are found between two looks at the deadline."""
 
@@ -65,6 +84,12 @@ class Parameters(BaseModel):
     language: _Names = []
     author: _Names = []
     pmid: _Pmids = []
+    cites: _Pmids = []
+    """PMIDs of articles, one of which hits must cite."""
+    cited_by: _Pmids = []
+    """PMIDs of articles, one of which must cite the hits."""
+    quick: Annotated[list[Quick], BeforeValidator(_drop_blank), Field(max_length=20)] = []
+    """Names of `QUICK_FILTERS`. All of them must hold."""
     has_abstract: Annotated[bool, BeforeValidator(lambda value: _drop_blank(value) or False)] = False
     not_retracted: Annotated[bool, BeforeValidator(lambda value: _drop_blank(value) or False)] = False
     ranking: Ranking = "hybrid"
@@ -99,8 +124,13 @@ class Parameters(BaseModel):
 
     @property
     def is_empty(self) -> bool:
-        """True if there is neither a query nor an article to be similar to."""
-        return not self.q.strip() and self.like is None
+        """True if there is neither a query, nor an article to be similar to, nor a filter."""
+        return not self.q.strip() and self.like is None and not self.quick and self.filters == Filters()
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """The conditions of the quick filters."""
+        return all_of(*(parse_query(QUICK_FILTERS[name][1]).constraint for name in dict.fromkeys(self.quick)))
 
     @property
     def end(self) -> int:
@@ -118,6 +148,8 @@ class Parameters(BaseModel):
             language=tuple(self.language),
             author=tuple(self.author),
             pmid=tuple(self.pmid),
+            cites=tuple(self.cites),
+            cited_by=tuple(self.cited_by),
             has_abstract=self.has_abstract,
             not_retracted=self.not_retracted,
         )
@@ -157,14 +189,22 @@ class ExportParameters(Parameters):
         return self.model_copy(update={"pmid": self.select, "n": len(self.select), "offset": 0})
 
 
-def read_request(searcher: Searcher, parameters: Parameters) -> SearchRequest:
-    """Parse the query of `parameters` once, for all that is computed from it.
+def read_request(
+    searcher: Searcher, parameters: Parameters, constraint: Constraint | None = None
+) -> SearchRequest:
+    """Parse the query of `parameters` once, for all that is computed from it. `constraint` is a further condition.
 
     Raises:
         InputError: The query is empty or malformed, or the index does not have the article of `like`.
     """
     like = () if parameters.like is None else parameters.like
-    return searcher.read(parameters.q, like=like, filters=parameters.filters, ranking=parameters.ranking)
+    return searcher.read(
+        parameters.q,
+        like=like,
+        filters=parameters.filters,
+        constraint=all_of(parameters.constraint, constraint),
+        ranking=parameters.ranking,
+    )
 
 
 def find_page(searcher: Searcher, parameters: Parameters, check: Callable[[], None] = lambda: None) -> Page:

@@ -84,6 +84,12 @@ class ArticleResponse(BaseModel):
     badges: list[BadgeSchema]
     added: int
     """Number of the version of the index that added the article."""
+    cites: list[int] = []
+    """PMIDs of the reference list."""
+    cited_by: list[int] = []
+    """PMIDs of articles of the index that cite this one, the newest 50 at most."""
+    citations: dict[str, str] = {}
+    """References to the article as text in the styles `ama`, `vancouver` and `apa`."""
 
 
 class MapPlace(BaseModel):
@@ -125,7 +131,9 @@ def describe_page(page: Page, next_url: str, version: int) -> SearchResponse:
 def describe_article(entry: Entry) -> ArticleResponse:
     """Return the schema of a record."""
     badges = [BadgeSchema(**badge._asdict()) for badge in badges_of(entry.article, entry.marks)]
-    return ArticleResponse(article=dict_of(entry.article), badges=badges, added=entry.added)
+    return ArticleResponse(
+        article=dict_of(entry.article), badges=badges, added=entry.added, cites=entry.cites
+    )
 
 
 def describe_hit(hit: Hit) -> HitSchema:

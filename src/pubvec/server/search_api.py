@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from pubvec.errors import InputError
 from pubvec.records import Hit
 from pubvec.retrieval import FORMATS, Entry, Searcher, iter_written
 from pubvec.server.api_errors import API_ERRORS
+from pubvec.server.article_page import find_citing, hit_of
 from pubvec.server.ask_stream import stream_answer
+from pubvec.server.citing import refer
 from pubvec.server.field_map import map_field
 from pubvec.server.parameters import MAX_PMID, ExportParameters, Parameters, find_hits, find_page
 from pubvec.server.schemas import (
@@ -33,11 +35,18 @@ Pmid = Annotated[int, Path(ge=1, le=MAX_PMID)]
 Suffix = Literal["ris", "bib", "nbib", "json", "csv", "jsonl", "txt"]
 """The suffixes of `FORMATS`."""
 _FORMAT_OF = {form.suffix: name for name, form in FORMATS.items()}
+ArticlePage = Callable[[Request, int, Searcher, Cancellation], Response]
+"""Function that renders the page of the article with a PMID."""
 _BLOCK = 200
 
 
-def make_search_router(service: SearchService) -> APIRouter:
-    """Return the routes `/search`, `/articles/{pmid}`, `/similar/{pmid}`, `/map.json`, `/export.{suffix}` and `/ask`."""
+def make_search_router(service: SearchService, article_page: ArticlePage) -> APIRouter:
+    """Return the routes `/search`, `/articles/{pmid}`, `/similar/{pmid}`, `/map.json`, `/export.{suffix}` and `/ask`.
+
+    Args:
+        service: Runs the searches.
+        article_page: Renders an article for a browser.
+    """
     router = APIRouter(tags=["search"], responses=API_ERRORS)
 
     @router.get("/search")
@@ -48,12 +57,6 @@ def make_search_router(service: SearchService) -> APIRouter:
         """
         next_url = parameters.url("/search", offset=parameters.end)
         return await service.run(request, partial(_search, parameters, next_url))
-
-    @router.get("/articles/{pmid}")
-    async def article(request: Request, pmid: Pmid) -> ArticleResponse:
-        """Return one record."""
-        entry = await service.run(request, lambda searcher, _: entry_of(searcher, pmid))
-        return describe_article(entry)
 
     @router.get("/similar/{pmid}")
     async def similar(request: Request, pmid: Pmid, parameters: Asked) -> SearchResponse:
@@ -77,8 +80,39 @@ def make_search_router(service: SearchService) -> APIRouter:
             ),
         )
 
+    _add_article(router, service, article_page)
     _add_streams(router, service)
     return router
+
+
+def _add_article(router: APIRouter, service: SearchService, article_page: ArticlePage) -> None:
+    """Add the routes of one record: JSON, the page, and references to it."""
+
+    @router.get("/articles/{pmid}.json", operation_id="get_article_json")
+    async def article_json(request: Request, pmid: Pmid) -> ArticleResponse:
+        """Return one record as JSON."""
+        return await service.run(request, lambda searcher, _: _article(searcher, pmid))
+
+    @router.get("/articles/{pmid}", response_model=ArticleResponse)
+    async def article(request: Request, response: Response, pmid: Pmid) -> ArticleResponse | Response:
+        """Return one record: as a page if the client accepts HTML, as browsers do, else as JSON."""
+        if "text/html" in request.headers.get("accept", "") or "hx-request" in request.headers:
+            page = await service.run(request, partial(article_page, request, pmid))
+            page.headers.add_vary_header("Accept")
+            return page
+        response.headers["Vary"] = "Accept"
+        return await article_json(request, pmid)
+
+    @router.get("/articles/{pmid}/cite.{suffix}", response_class=Response)
+    async def cite(request: Request, pmid: Pmid, suffix: Suffix) -> Response:
+        """Return the reference to one article as a file for a reference manager."""
+        entry = await service.run(request, lambda searcher, _: entry_of(searcher, pmid))
+        form = _FORMAT_OF[suffix]
+        return Response(
+            "".join(iter_written([hit_of(entry)], form)),
+            media_type=FORMATS[form].media_type,
+            headers={"Content-Disposition": f'attachment; filename="pmid{pmid}.{suffix}"'},
+        )
 
 
 def _add_streams(router: APIRouter, service: SearchService) -> None:
@@ -121,6 +155,13 @@ def _search(
 ) -> SearchResponse:
     page = find_page(searcher, parameters, cancellation.check)
     return describe_page(page, next_url, searcher.version.number)
+
+
+def _article(searcher: Searcher, pmid: int) -> ArticleResponse:
+    entry = entry_of(searcher, pmid)
+    citing = [hit.pmid for hit in find_citing(searcher, pmid).hits]
+    references = {each.style: each.text for each in refer(hit_of(entry))}
+    return describe_article(entry).model_copy(update={"cited_by": citing, "citations": references})
 
 
 def write_blocks(hits: Sequence[Hit], form: str) -> Iterator[str]:

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pubvec.errors import ConfigError, InputError
-from pubvec.records import Hit
-from pubvec.retrieval import (
-    N_BEST,
-    N_BY_YEAR,
-    Answer,
-    Decade,
-    Flag,
-    Page,
-    Searcher,
-    Years,
-    name_author,
-)
+from pubvec.retrieval import Answer, Decade, Flag, Searcher, Years
 from pubvec.server.api_errors import ApiError, explain
-from pubvec.server.ask_stream import N_EVIDENCE, Failure, Piece, describe, stream_answer
+from pubvec.server.article_page import view_article
+from pubvec.server.ask_stream import Failure, Piece, describe, stream_answer
+from pubvec.server.feeds import describe_search, write_feed
 from pubvec.server.field_map import map_field
 from pubvec.server.middleware import is_cross_site
-from pubvec.server.parameters import MAX_HITS, Parameters, find_page
+from pubvec.server.parameters import Parameters
+from pubvec.server.rendering import STATIC_FILES, compress, render
+from pubvec.server.results_page import find_fault, heading_of, plain_url, view_results
 from pubvec.server.search_api import Asked
 from pubvec.server.search_service import Cancellation, SearchService
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "same-origin",
-}
-"""Headers of every page: it loads from this server only, and sends its address to no other site."""
 EXAMPLES = (
     ("does aspirin prevent stroke", "plain words rank all articles by meaning and by words"),
     ('metformin "lactic acidosis" case reports[pt]', "the phrase and the publication type must match"),
@@ -47,12 +32,12 @@ EXAMPLES = (
     ("vitamin D and depression 2015:2020[dp]", "published in these years"),
     ("Smith J[au] malaria", "by an author"),
 )
-_FOLDER = Path(__file__).parent / "web"
 _FIRST_DECADE = 1780
-_LISTS = ("publication_type", "mesh", "journal", "language", "author", "pmid")
-_N_AUTHORS = 3
 _N_SHOWN = 2000
 """Maximum length of a refused query in the search box, in characters."""
+_NOT_KEPT = ("q", "offset", "answer", "like", "select")
+_N_KEPT = 50
+"""Maximum number of filters that the page of an error keeps."""
 _HEADINGS = {
     400: "This cannot be searched",
     404: "There is no such page",
@@ -77,7 +62,7 @@ class PageRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             try:
-                return await handle(request)
+                return compress(request, await handle(request))
             except ApiError as error:
                 response = _refuse(request, error.status, [error.message])
                 response.headers.update(error.headers)
@@ -95,7 +80,6 @@ class PageRoute(APIRoute):
 def make_web_router(service: SearchService) -> APIRouter:
     """Return the routes of the pages and of their static files. With a chat model the results page offers answers."""
     router = APIRouter(route_class=PageRoute, include_in_schema=False)
-    files = {path.name: path for path in (_FOLDER / "static").iterdir() if path.is_file()}
 
     @router.head("/")
     @router.get("/")
@@ -105,21 +89,18 @@ def make_web_router(service: SearchService) -> APIRouter:
             through = searcher.version.through[1]
             return render("start.html", n_articles=len(searcher), through=through, examples=EXAMPLES)
         asked = parameters.model_copy(update={"answer": False})
-        values = await service.run(request, partial(_search_page, asked))
+        values = await service.run(request, partial(view_results, asked))
         has_chat = service.chat is not None and service.chat.url is not None
         can_answer = has_chat and asked.like is None and asked.q.strip() != ""
+        answer: dict[str, Any] = {"pieces": [], "note": None}
         # A link on another site may lead to a page, but must not make the chat model work.
-        if (
-            can_answer
-            and parameters.answer
-            and not is_cross_site({name: value.decode("latin-1") for name, value in request.scope["headers"]})
-        ):
+        if can_answer and parameters.answer and not is_cross_site(_raw_headers(request)):
             service.check_answers()
             parts = await service.run(
                 request, lambda searcher, stop: stream_answer(searcher, asked, service.chat, stop.check)
             )
-            values |= _answer([part async for part in service.iterate(parts)])
-        return render("search.html", can_answer=can_answer, **values)
+            answer = _answer([part async for part in service.iterate(parts)])
+        return render("search.html", can_answer=can_answer, **values, **answer)
 
     @router.get("/map")
     async def field(request: Request, parameters: Asked) -> HTMLResponse:
@@ -130,51 +111,52 @@ def make_web_router(service: SearchService) -> APIRouter:
         facts = await service.run(request, lambda searcher, _: _facts(searcher))
         return render("about.html", examples=EXAMPLES, **facts)
 
-    @router.get("/static/{name}")
-    async def static(name: str) -> FileResponse:
-        if name not in files:
-            raise HTTPException(404, "there is no such file")
-        return FileResponse(files[name], headers={**HEADERS, "Cache-Control": "no-cache"})
+    @router.get("/saved")
+    async def saved() -> HTMLResponse:
+        return render("saved.html")
 
+    _add_files(router, service)
     return router
+
+
+def _add_files(router: APIRouter, service: SearchService) -> None:
+    """Add the feed, the description for search boxes of browsers, and the static files."""
+
+    @router.get("/feed.rss")
+    async def feed(request: Request, parameters: Asked) -> Response:
+        text = await service.run(request, partial(write_feed, parameters))
+        return Response(text, media_type="application/rss+xml")
+
+    @router.get("/opensearch.xml")
+    async def opensearch(request: Request) -> Response:
+        text = describe_search(str(request.base_url))
+        return Response(text, media_type="application/opensearchdescription+xml")
+
+    @router.get("/static/{name}")
+    async def static(request: Request, name: str) -> Response:
+        file = STATIC_FILES.get(name)
+        if file is None:
+            raise HTTPException(404, "there is no such file")
+        return file.respond(request)
 
 
 def _raw_headers(request: Request) -> dict[bytes, str]:
     return {name: value.decode("latin-1") for name, value in request.scope["headers"]}
 
 
-def render(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """Render a template."""
-    return HTMLResponse(_pages.get_template(template).render(**values), status, HEADERS)
-
-
 def _map_page(parameters: Parameters, searcher: Searcher, cancellation: Cancellation) -> HTMLResponse:
     found = map_field(searcher, parameters, check=cancellation.check)
-    heading = _heading(searcher, parameters)
+    heading = heading_of(searcher, parameters)
     return render("map.html", parameters=parameters, heading=heading, **found._asdict())
 
 
-def _search_page(parameters: Parameters, searcher: Searcher, cancellation: Cancellation) -> dict[str, Any]:
-    found = find_page(searcher, parameters, cancellation.check)
-    offset, n = parameters.offset, parameters.n
-    bare = Parameters(q=parameters.q, like=parameters.like, ranking=parameters.ranking, sort=parameters.sort)
-    return {
-        "parameters": parameters,
-        "found": found,
-        "heading": _heading(searcher, parameters),
-        "count": _count_line(found, parameters),
-        "chips": list(_chips(parameters)),
-        "unfiltered": bare.url("/"),
-        "previous_url": parameters.url("/", offset=max(0, offset - n)) if offset else None,
-        "next_url": parameters.url("/", offset=offset + n) if found.has_more else None,
-        "answer_url": parameters.url("/", offset=0, sort="relevance", n=max(n, N_EVIDENCE), answer=True),
-        "ask_url": parameters.url("/ask"),
-        "pieces": [],
-        "note": None,
-        "n_best": min(N_BEST, found.n_matching),
-        "n_by_year": N_BY_YEAR,
-        "max_hits": MAX_HITS,
-    }
+def render_article(request: Request, pmid: int, searcher: Searcher, cancellation: Cancellation) -> Response:
+    """Return the page of an article, or a page that says that the index does not have it."""
+    try:
+        (entry,) = searcher.articles([pmid])
+    except InputError as error:
+        return compress(request, render("error.html", 404, **_fault_of(404, [str(error)]), pubmed=pmid))
+    return compress(request, render("article.html", **view_article(entry, searcher, cancellation)))
 
 
 def _answer(parts: Iterable[Piece | Answer | Failure]) -> dict[str, Any]:
@@ -186,40 +168,6 @@ def _answer(parts: Iterable[Piece | Answer | Failure]) -> dict[str, Any]:
         else:
             note = part.message if isinstance(part, Failure) else describe(part)
     return {"pieces": pieces, "note": note}
-
-
-def _heading(searcher: Searcher, parameters: Parameters) -> str:
-    if parameters.like is None:
-        return parameters.q.strip() or "Map of the field"
-    title = searcher.articles([parameters.like])[0].article.title
-    return f"Similar to: {title or f'PMID {parameters.like}'}"
-
-
-def _count_line(found: Page, parameters: Parameters) -> str:
-    if not found.hits:
-        return "No hits"
-    first, last = parameters.offset + 1, parameters.offset + len(found.hits)
-    of = "the {:,} articles that meet all conditions" if found.is_narrowed else "{:,} articles"
-    return f"Hits {first:,}–{last:,} of {of.format(found.n_matching)}"
-
-
-def _chips(parameters: Parameters) -> Iterator[tuple[str, str]]:
-    """Yield the label of each active filter, and the URL without this filter."""
-    years = parameters.filters.year
-    if years:
-        label = years.strip(".").replace("..", "–")
-        label = (
-            f"{label} and later" if years.endswith("..") else f"until {label}" if years[0] == "." else label
-        )
-        yield label, parameters.url("/", year=None, first_year=None, last_year=None, offset=0)
-    for name in _LISTS:
-        values: list[Any] = getattr(parameters, name)
-        for value in dict.fromkeys(values):
-            rest = [other for other in values if other != value]
-            yield f"{'PMID ' if name == 'pmid' else ''}{value}", parameters.url("/", **{name: rest}, offset=0)
-    for name, label in (("has_abstract", "with an abstract"), ("not_retracted", "not retracted")):
-        if getattr(parameters, name):
-            yield label, parameters.url("/", **{name: False}, offset=0)
 
 
 def _facts(searcher: Searcher) -> dict[str, Any]:
@@ -248,44 +196,27 @@ def _facts(searcher: Searcher) -> dict[str, Any]:
 
 
 def render_error(status: int, messages: list[str], query: str) -> HTMLResponse:
-    """Render the page of an error."""
-    heading = _HEADINGS.get(status, "This cannot be answered")
-    return render("error.html", status, heading=heading, messages=messages, q=query[:_N_SHOWN])
+    """Return the page of an error."""
+    return render("error.html", status, **_fault_of(status, messages, query), pubmed=None)
 
 
-def _refuse(request: Request, status: int, messages: list[str]) -> HTMLResponse:
-    return render_error(status, messages, request.query_params.get("q", ""))
+def _fault_of(
+    status: int, messages: list[str], query: str = "", others: list[tuple[str, str]] | None = None
+) -> dict[str, Any]:
+    kept = others or []
+    return {
+        "heading": _HEADINGS.get(status, "This cannot be answered"),
+        "messages": messages,
+        "q": query[:_N_SHOWN],
+        "fault": find_fault(query[:_N_SHOWN], messages),
+        "kept": kept,
+        "plain_url": plain_url(query[:_N_SHOWN], kept) if status == 400 else None,
+    }
 
 
-def source_of(hit: Hit) -> str:
-    """Return one line with the authors, journal, year and publication types of a hit."""
-    authors = [name_author(author) for author in hit.article.authors]
-    named = ", ".join(authors[:_N_AUTHORS]) + (" et al." if len(authors) > _N_AUTHORS else "")
-    kinds = [term.name for term in hit.article.publication_types if term.name != "Journal Article"]
-    return " · ".join(part for part in (named, short_source_of(hit), ", ".join(kinds)) if part)
-
-
-def short_source_of(hit: Hit) -> str:
-    """Return the journal and year of a hit."""
-    return " ".join(str(part) for part in (hit.journal, hit.article.year) if part)
-
-
-def pieces_of(hit: Hit) -> Iterator[tuple[str, bool]]:
-    """Yield the parts of the passage, and whether each part is a word of the query."""
-    assert hit.passage is not None
-    abstract, done = hit.article.abstract or "", hit.passage.start
-    for start, end in hit.passage.highlights:
-        yield abstract[done:start], False
-        yield abstract[start:end], True
-        done = end
-    yield abstract[done : hit.passage.end], False
-
-
-_pages = Environment(
-    loader=FileSystemLoader(_FOLDER / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_pages.filters.update(source=source_of, short_source=short_source_of, pieces=pieces_of)
+def _refuse(request: Request, status: int, messages: list[str]) -> Response:
+    """Return the page of an error, whose search box keeps the query, and whose form keeps the filters."""
+    query = request.query_params
+    kept = [(name, value) for name, value in query.multi_items() if name not in _NOT_KEPT and value]
+    values = _fault_of(status, messages, query.get("q", ""), kept[:_N_KEPT])
+    return compress(request, render("error.html", status, **values, pubmed=None))

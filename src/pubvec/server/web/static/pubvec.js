@@ -7,6 +7,9 @@ document.addEventListener("change", (event) => {
   const field = event.target;
   if (field.id === "select-all") {
     for (const box of document.querySelectorAll("input[name=select]")) box.checked = field.checked;
+    rememberBoxes();
+  } else if (field.name === "select") {
+    rememberBoxes();
   } else if (field.form?.id === "search" && field.id !== "q") {
     field.form.requestSubmit();
   }
@@ -22,12 +25,180 @@ document.addEventListener("formdata", (event) => {
   }
 });
 
-// "/" goes to the search box, as in many search engines.
+// Keys: "/" search box, j and k next and previous hit, x select, ? syntax, Escape shuts what is open.
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, select, textarea")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") return shutSheets(event.target.closest("details[open].pop"));
+  if (event.target.closest("input:not([type=checkbox]), select, textarea, canvas")) return;
+  const act = {
+    "/": () => document.getElementById("q")?.select(),
+    j: () => moveBy(1),
+    k: () => moveBy(-1),
+    x: () => document.activeElement.closest(".hit")?.querySelector("input[name=select]").click(),
+    "?": () => { const sheet = document.querySelector(".syntax"); sheet.open = !sheet.open; },
+  }[event.key];
+  if (!act) return;
   event.preventDefault();
-  document.getElementById("q")?.select();
+  act();
+});
+
+function moveBy(step) {
+  const hits = [...document.querySelectorAll(".hit")];
+  const here = hits.indexOf(document.activeElement.closest(".hit"));
+  const next = hits[here < 0 ? (step > 0 ? 0 : -1) : here + step];
+  next?.querySelector("h2 a").focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+// A sheet shuts when something else is clicked.
+function shutSheets(kept) {
+  for (const sheet of document.querySelectorAll("details[open].pop")) {
+    if (sheet === kept) sheet.querySelector("summary").focus();
+    sheet.open = false;
+  }
+}
+document.addEventListener("click", (event) => {
+  for (const sheet of document.querySelectorAll("details[open].pop")) {
+    if (!sheet.contains(event.target)) sheet.open = false;
+  }
+});
+
+// The selection of this tab outlives paging; a bar at the bottom says how many articles it has.
+const MOST_SELECTED = 1000; // an address holds no more
+const FORMATS = { ris: "RIS", bib: "BibTeX", nbib: "nbib", json: "CSL-JSON", csv: "CSV", jsonl: "JSON Lines", txt: "PMIDs" };
+function read(key, store = localStorage) {
+  try { return JSON.parse(store.getItem(key)) ?? []; } catch { return []; }
+}
+function write(key, value, store = localStorage) {
+  try { store.setItem(key, JSON.stringify(value)); } catch { /* a browser that keeps nothing */ }
+}
+function rememberBoxes() {
+  const chosen = new Set(read("selection", sessionStorage));
+  for (const box of document.querySelectorAll(".hit input[name=select]")) {
+    if (box.checked) chosen.add(box.value); else chosen.delete(box.value);
+  }
+  write("selection", [...chosen].slice(0, MOST_SELECTED), sessionStorage);
+  showSelection();
+}
+function addToSelection(pmids) {
+  const chosen = new Set([...read("selection", sessionStorage), ...pmids]);
+  write("selection", [...chosen].slice(0, MOST_SELECTED), sessionStorage);
+  showSelection();
+}
+function showSelection() {
+  const chosen = read("selection", sessionStorage);
+  const all = new Set(chosen);
+  for (const box of document.querySelectorAll(".hit input[name=select]")) box.checked = all.has(box.value);
+  const bar = document.getElementById("picked");
+  bar.hidden = !chosen.length;
+  if (!chosen.length) return bar.replaceChildren();
+  const format = bar.querySelector("select") ?? make("select", { ariaLabel: "Format" },
+    Object.entries(FORMATS).map(([value, text]) => make("option", { value, textContent: text })));
+  const most = chosen.length === MOST_SELECTED ? ", the most" : "";
+  bar.replaceChildren(
+    make("span", { role: "status", textContent: `${chosen.length} selected${most}` }),
+    format,
+    make("button", { type: "submit", textContent: "Export" }),
+    make("a", { href: `/?${chosen.slice(0, 500).map((pmid) => `pmid=${pmid}`).join("&")}`, textContent: "Show" }),
+    make("button", { type: "button", id: "unselect", textContent: "Clear" }),
+    ...chosen.map((pmid) => make("input", { type: "hidden", name: "select", value: pmid })),
+  );
+}
+function make(name, fields = {}, children = []) {
+  const element = document.createElement(name);
+  Object.assign(element, fields);
+  element.append(...children);
+  return element;
+}
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.id === "picked") form.action = `/export.${form.querySelector("select").value}`;
+  if (form.id !== "export") return;
+  // The boxes of this page are in the form; what was selected on other pages is added.
+  for (const old of form.querySelectorAll(".elsewhere")) old.remove();
+  const here = new Set([...document.querySelectorAll(".hit input[name=select]")].map((box) => box.value));
+  for (const pmid of read("selection", sessionStorage)) {
+    if (!here.has(pmid)) form.append(make("input", { type: "hidden", name: "select", value: pmid, className: "elsewhere" }));
+  }
+}, true);
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button, #save");
+  if (button?.id === "unselect") {
+    write("selection", [], sessionStorage);
+    showSelection();
+  } else if (button?.dataset.copy) {
+    const text = document.getElementById(button.dataset.copy).textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+    }
+  } else if (button?.dataset.select) {
+    addToSelection(button.dataset.select.split(" "));
+  } else if (button?.id === "save") {
+    event.preventDefault();
+    const { name, feed } = button.dataset;
+    const url = location.pathname + location.search;
+    write("saved", [{ name, url, feed }, ...read("saved").filter((each) => each.url !== url)].slice(0, 200));
+    button.replaceWith(make("span", { role: "status", textContent: "Saved. " }, [make("a", { href: "/saved", textContent: "See all" })]));
+  } else if (button?.id === "forget") {
+    write("history", []);
+    showLists();
+  } else if (button?.dataset.forget) {
+    write("saved", read("saved").filter((each) => each.url !== button.dataset.forget));
+    showLists();
+  }
+});
+
+// Searches that this browser made, and those that its reader saved.
+function remember() {
+  const hits = document.querySelector(".results");
+  if (!hits || !document.querySelector("ol.hits")) return;
+  const parameters = new URLSearchParams(location.search);
+  parameters.delete("offset");
+  const url = `/?${parameters}`;
+  const name = document.getElementById("results").textContent.trim();
+  const count = document.querySelector(".count-line").textContent.trim();
+  write("history", [{ name, url, count }, ...read("history").filter((each) => each.url !== url)].slice(0, 50));
+}
+function isOurs({ url }) {
+  return typeof url === "string" && url.startsWith("/?");
+}
+function showLists() {
+  const saved = document.getElementById("saved-list");
+  if (saved) {
+    const nothing = (text) => make("li", { className: "note", textContent: text });
+    const items = read("saved").filter(isOurs).map(({ name, url, feed }) => {
+      const button = make("button", { type: "button", textContent: "Remove", ariaLabel: `Remove ${name}` });
+      button.dataset.forget = url;
+      return make("li", {}, [make("a", { href: url, textContent: name }), make("a", { href: `/feed.rss${feed.slice(feed.indexOf("?"))}`, textContent: "RSS" }), button]);
+    });
+    saved.replaceChildren(...(items.length ? items : [nothing("No search is saved. “Save this search” stands under Options above the hits.")]));
+    const past = read("history").filter(isOurs).map(({ name, url, count }) =>
+      make("li", {}, [make("a", { href: url, textContent: name }), make("span", { className: "note", textContent: count })]));
+    document.getElementById("history-list").replaceChildren(...(past.length ? past : [nothing("No search yet.")]));
+  }
+  const recent = document.getElementById("recent");
+  const last = read("history").filter(isOurs).slice(0, 3);
+  if (recent && last.length) {
+    recent.replaceChildren("Last: ", ...last.map(({ name, url }) => make("a", { href: url, textContent: name.slice(0, 60) })));
+    recent.hidden = false;
+  }
+}
+
+// On paper every abstract is open.
+addEventListener("beforeprint", () => {
+  for (const whole of document.querySelectorAll(".hit details.whole:not([open])")) {
+    whole.open = true;
+    whole.dataset.printed = "yes";
+  }
+});
+addEventListener("afterprint", () => {
+  for (const whole of document.querySelectorAll("[data-printed]")) {
+    whole.open = false;
+    delete whole.dataset.printed;
+  }
 });
 
 // Where what had the focus is gone, reading goes on at the heading of what came.
@@ -75,7 +246,7 @@ function footnoteOf({ pmid, number }) {
   const link = document.createElement("a");
   const isHere = document.getElementById(`hit-${pmid}`);
   link.className = "footnote";
-  link.href = isHere ? `#hit-${pmid}` : `https://pubmed.ncbi.nlm.nih.gov/${pmid}/`;
+  link.href = isHere ? `#hit-${pmid}` : `/articles/${pmid}`;
   link.textContent = number;
   link.setAttribute("aria-label", `Source ${number}`);
   return link;
@@ -261,6 +432,9 @@ function drawMap(canvas) {
 }
 
 function start() {
+  showSelection();
+  remember();
+  showLists();
   const canvas = document.querySelector("#map:not([data-drawn])");
   if (!canvas) return;
   canvas.dataset.drawn = "yes";
