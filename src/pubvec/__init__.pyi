@@ -25,6 +25,7 @@ from .retrieval import list_saved as list_saved
 from .retrieval import remove_saved as remove_saved
 from .retrieval import run_saved as run_saved
 from .retrieval import search as search
+from .retrieval import snowball as snowball
 from .retrieval import verify as verify
 from .scale import plan as plan
 from .server import serve as serve

@@ -329,6 +329,8 @@ class Hit(NamedTuple):
     """That the article is relevant, by its cosine, were ten of the index; None where the model has no calibration."""
     badges: tuple[Badge, ...]
     passage: Passage | None = None
+    n_cited_by: int | None = None
+    """The number of articles in the index whose reference lists name it; None where it was not counted."""
 
     @property
     def pmid(self) -> int:

@@ -31,6 +31,7 @@ VERBS = [
     "info",
     "verify",
     "search",
+    "snowball",
     "alert",
     "saved add",
     "saved list",

@@ -71,7 +71,7 @@ def test_a_client_that_starts_the_server_gets_an_answer(folder):
 
 def test_tools_have_types_and_descriptions(transport):
     tools = {tool.name: tool for tool in use(transport, lambda client: client.list_tools()).tools}
-    assert set(tools) == {"search", "get", "similar", "cite"}
+    assert set(tools) == {"search", "get", "similar", "snowball", "cite"}
     assert all(tool.description and tool.output_schema for tool in tools.values())
     assert tools["search"].input_schema["properties"]["n"]["maximum"] == 100
     assert tools["search"].output_schema["properties"]["hits"]["type"] == "array"

@@ -1,4 +1,4 @@
-"""`search` and `alert`."""
+"""`search`, `snowball` and `alert`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Unlike = Annotated[
 Reranked = Annotated[int, typer.Option(min=1, help="Best hits that --rerank sorts.")]
 Offset = Annotated[int, typer.Option(min=0, help="Number of hits to leave out before the first.")]
 SortName = Annotated[
-    str, typer.Option("--sort", help="Order of the hits: relevance, or year for the newest first.")
+    str, typer.Option("--sort", help="Order of the hits: relevance, year for the newest first, or citations.")
 ]
 Passages = Annotated[
     int,
@@ -64,6 +64,7 @@ Passages = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
     app.command()(search)
+    app.command()(snowball)
     app.command()(alert)
 
 
@@ -130,6 +131,62 @@ def search(
     if not hits:
         unknown = searcher.unknown_terms(request)
         console().say("No hits." + "".join(f" No article has the {each}." for each in unknown))
+
+
+@with_config(Filters)
+def snowball(
+    index: IndexFolder,
+    pmids: Annotated[list[int], typer.Argument(help="PMIDs of the articles to start from.")],
+    direction: Annotated[
+        str,
+        typer.Option(help="Follow citations backward (what they cite), forward (what cites them), or both."),
+    ] = "both",
+    n_rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Rounds; each starts from what the one before found.")
+    ] = 1,
+    n: Number = 100,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="Format of the output: text, ris, bibtex, nbib, csl-json, csv, jsonl or pmids.",
+        ),
+    ] = TEXT,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
+    *,
+    config: Filters,
+) -> None:
+    """Find the articles that a set cites and those that cite it, those with most links first.
+
+    Only articles of the index are found, and only reference lists that its records hold are followed.
+
+    Example: pubvec snowball index/ 1001 1002 --direction backward
+    """
+    from pubvec.retrieval import Searcher
+    from pubvec.retrieval import snowball as follow
+
+    found = follow(
+        Searcher(index),
+        pmids,
+        n,
+        direction=direction,  # type: ignore[arg-type]  # checked there
+        n_rounds=n_rounds,
+        filters=config,
+    )
+    with opened(output) as file:
+        if form != TEXT:
+            write([each.hit for each in found.linked], form, file)
+        for rank, each in enumerate(found.linked if form == TEXT else (), start=1):
+            links = [("cites", each.cites), ("cited by", each.cited_by)]
+            said = "; ".join(f"{word} {', '.join(map(str, them))}" for word, them in links if them)
+            print(f"{describe_hit(rank, each.hit)}\n     {said}", file=file)
+    shown = len(found.linked)
+    rest = f", {shown:,} shown: `-n {found.n_found}` shows all" if shown < found.n_found else ""
+    absent = (
+        f"; articles of reference lists that the index lacks: {found.n_absent:,}" if found.n_absent else ""
+    )
+    console().say(f"{found.n_found:,} articles found{rest}{absent}")
 
 
 def _page(
@@ -270,7 +327,8 @@ def describe_hit(rank: int, hit: Hit) -> str:
     badges = "  ".join(
         f"[{badge.kind.upper()}{f': PMID {badge.pmid}' if badge.pmid else ''}]" for badge in hit.badges
     )
-    links = "  ".join(link for link in (hit.url, hit.doi_url, hit.pmc_url) if link)
+    cited = f"cited by {hit.n_cited_by:,} in the index" if hit.n_cited_by else ""
+    links = "  ".join(link for link in (hit.url, hit.doi_url, hit.pmc_url, cited) if link)
     passage = f"“{_marked(hit)}”" if hit.passage else ""
     head = f"{rank:>3}. {nearness}  {hit.title or '[title not available]'}"
     return printable(

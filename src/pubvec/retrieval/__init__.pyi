@@ -59,6 +59,10 @@ from .searcher import Ranking as Ranking
 from .searcher import Searcher as Searcher
 from .searcher import SearchRequest as SearchRequest
 from .searcher import search as search
+from .snowballing import Direction as Direction
+from .snowballing import Linked as Linked
+from .snowballing import Snowball as Snowball
+from .snowballing import snowball as snowball
 from .updating import update as update
 from .versions import Version as Version
 from .versions import find_version as find_version

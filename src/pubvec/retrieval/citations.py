@@ -259,6 +259,7 @@ def to_json(hit: Hit) -> str:
         "score": _rounded(hit.score),
         "cosine": _rounded(hit.cosine),
         "probability": hit.probability,
+        "n_cited_by": hit.n_cited_by,
     }
     badges = [badge._asdict() for badge in hit.badges]
     fields = {**dict_of(hit.article), **scores, "badges": badges, "url": hit.url}

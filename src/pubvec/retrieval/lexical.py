@@ -218,6 +218,16 @@ class Lexical:
             raise InputError(f"row {min(missing)} has no article: the index is damaged")
         return [entries[row] for row in wanted]
 
+    def citing(self, pmids: Iterable[int]) -> list[Entry]:
+        """Return the entries whose reference lists name one of `pmids`."""
+        query = self._query.term_set_query(self._index.schema, "cites", sorted(set(pmids)))
+        return list(self._iter_entries(self._searcher.search(query, max(1, len(self)), count=False).hits))
+
+    def count_citing(self, pmids: Iterable[int]) -> list[int]:
+        """Count the articles whose reference lists name each of `pmids`."""
+        schema, term = self._index.schema, self._query.term_query
+        return [int(self._searcher.search(term(schema, "cites", pmid), 1).count) for pmid in pmids]
+
     def marks_of(self, pmids: Iterable[int], but: Iterable[int] = ()) -> dict[int, list[Badge]]:
         """Return those of `pmids` of which notices in the index speak, with what these say.
 

@@ -9,13 +9,13 @@ from typing import Literal, NamedTuple
 from pubvec.records import Author, Hit
 from pubvec.retrieval.constraints import Filters
 
-Sort = Literal["relevance", "year"]
-"""Orders of a page: by relevance, or the newest year first."""
-SORTS: tuple[Sort, ...] = ("relevance", "year")
+Sort = Literal["relevance", "year", "citations"]
+"""Orders of a page: by relevance, the newest year first, or what the index cites most first."""
+SORTS: tuple[Sort, ...] = ("relevance", "year", "citations")
 N_BEST = 100
 """The facets count the values of this many of the best hits."""
 N_BY_YEAR = 1000
-"""A sort by year takes in this many of the best hits."""
+"""A sort by year or by citations takes in this many of the best hits."""
 _N_VALUES = 8
 
 
@@ -91,6 +91,8 @@ def sort_hits(hits: Sequence[Hit], sort: Sort) -> list[Hit]:
     """Put hits that come best first into the order of `sort`."""
     if sort == "relevance":
         return list(hits)
+    if sort == "citations":
+        return sorted(hits, key=lambda hit: -(hit.n_cited_by or 0))
     return sorted(hits, key=lambda hit: -(hit.article.year or 0))
 
 

@@ -341,7 +341,7 @@ class Searcher:
             request: what `read` returned.
             n: hits of the page.
             offset: number of hits before the page.
-            sort: "relevance", or "year" for the best 1,000 hits by year, newest first.
+            sort: "relevance"; or the best 1,000 hits by "year", newest first, or by "citations" within the index.
             with_passages: find the best passage of each abstract of the page.
             with_facets: count the values of the best 100 hits.
 
@@ -355,7 +355,7 @@ class Searcher:
             raise ConfigError(f"sort must be one of {', '.join(SORTS)}, not {sort!r}")
         end = offset + n
         n_best = N_BEST if with_facets else 0
-        n_ranked = N_BY_YEAR if sort == "year" else max(end + 1, n_best)
+        n_ranked = max(end + 1, n_best) if sort == "relevance" else N_BY_YEAR
         ranked = self._rank(request, n_ranked, _PAGE_DEPTHS)
         if sort == "relevance":  # only hits that are shown or counted are read
             best = self._hits(ranked.part(0, n_best), request.vector)
@@ -551,10 +551,34 @@ class Searcher:
                 prior = min(0.5, _N_RELEVANT / max(1, len(self)))
                 probabilities = self._calibration.apply(exact, prior=prior).tolist()
         entries = self.lexical.entries(rows)
+        n_citing = self.lexical.count_citing(entry.article.pmid for entry in entries)
         return [
-            Hit(entry.article, score, cosine, probability, badges_of(entry.article, entry.marks))
-            for entry, score, cosine, probability in zip(entries, scores, cosines, probabilities, strict=True)
+            Hit(entry.article, score, cosine, probability, badges_of(entry.article, entry.marks), None, n)
+            for entry, score, cosine, probability, n in zip(
+                entries, scores, cosines, probabilities, n_citing, strict=True
+            )
         ]
+
+    def hits_of(self, pmids: Sequence[int]) -> list[Hit]:
+        """Return the articles of `pmids` in their order, as hits that nothing ranked.
+
+        Raises:
+            InputError: the version does not hold one.
+        """
+        return self._hits(Ranked(self._rows_of(pmids), [0.0] * len(pmids)), None)
+
+    def references(self, pmid: int) -> list[int]:
+        """Return the PMIDs that the reference list of an article names and the index holds.
+
+        Raises:
+            InputError: the version does not hold the article.
+        """
+        cited = Pmids(frozenset(self.articles([pmid])[0].cites))
+        return sorted(self.dense.keys["pmid"][self.lexical.rows(cited)].tolist())
+
+    def cited_by(self, pmid: int) -> list[int]:
+        """Return the PMIDs of the articles in the index whose reference lists name an article."""
+        return sorted(entry.article.pmid for entry in self.lexical.citing([pmid]))
 
     def _rows_of(self, pmids: Sequence[int]) -> list[int]:
         rows = self.lexical.rows(Pmids(frozenset(pmids)))

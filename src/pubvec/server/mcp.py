@@ -23,12 +23,20 @@ from starlette.routing import Route
 from pubvec.errors import PubvecError
 from pubvec.records import Hit
 from pubvec.retrieval import Filters, Ranking, Searcher, SearchRequest, badges_of, write_hits
+from pubvec.retrieval import snowball as follow_citations
 from pubvec.server.api_errors import JSON, ErrorResponder, dump_json
 from pubvec.server.app import add_request_middleware, bind, run
 from pubvec.server.config import LimitsConfig, ServerConfig
 from pubvec.server.metrics import Metrics
 from pubvec.server.parameters import MAX_PMID
-from pubvec.server.schemas import ArticleResponse, HitSchema, describe_article, describe_hit
+from pubvec.server.schemas import (
+    ArticleResponse,
+    HitSchema,
+    SnowballResponse,
+    describe_article,
+    describe_hit,
+    describe_snowball,
+)
 from pubvec.version import __version__
 
 MAX_N = 100
@@ -111,7 +119,7 @@ class Citations(BaseModel):
 
 
 def make_mcp_server(searcher: Searcher) -> MCPServer:
-    """Return a server with the tools `search`, `get`, `similar` and `cite` over an open index."""
+    """Return a server with the tools `search`, `get`, `similar`, `snowball` and `cite` over an open index."""
     server = MCPServer("pubvec", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING")
 
     def describe(hits: list[Hit], note: str | None = None) -> Hits:
@@ -173,6 +181,20 @@ def make_mcp_server(searcher: Searcher) -> MCPServer:
         """Find the articles nearest in meaning to one."""
         try:
             return describe(searcher.like(pmid, n, filters=Filters(year=year, not_retracted=not_retracted)))
+        except PubvecError as error:
+            raise ToolError(str(error)) from error
+
+    @server.tool(annotations=_READ_ONLY)
+    def snowball(
+        pmids: Pmids,
+        direction: Literal["both", "backward", "forward"] = "both",
+        n: Number = 10,
+        n_rounds: Annotated[int, Field(ge=1, le=5)] = 1,
+    ) -> SnowballResponse:
+        """Find the articles that a set cites (backward) and those that cite it (forward), most links first."""
+        try:
+            found = follow_citations(searcher, pmids, n, direction=direction, n_rounds=n_rounds)
+            return describe_snowball(found, searcher.version.number)
         except PubvecError as error:
             raise ToolError(str(error)) from error
 

@@ -13,6 +13,7 @@ from pubvec.errors import ConfigError
 from pubvec.records import Hit
 from pubvec.retrieval import (
     Constraint,
+    Direction,
     Filters,
     Page,
     Ranking,
@@ -64,10 +65,36 @@ _Years = Annotated[str, Field(max_length=20), AfterValidator(_check_years)]
 _Year = Annotated[Annotated[int, Field(ge=1, le=9999)] | None, BeforeValidator(_drop_blank)]
 
 
-class Parameters(BaseModel):
-    """A query, its filters, the order of the hits, and the page of hits to return."""
+class _KnownParameters(BaseModel):
+    """Parameters of which each must be known; another one is refused with the nearest that is known."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, values: Any) -> Any:
+        known = {name for key, each in cls.model_fields.items() for name in (key, each.alias or key)}
+        if isinstance(values, dict) and (unknown := sorted(values.keys() - known)):
+            near = get_close_matches(unknown[0], known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+            raise ValueError(f"there is no parameter {unknown[0][:80]!r}: {hint}")
+        return values
+
+
+class SnowballParameters(_KnownParameters):
+    """A set of articles, and how far and in which direction to follow citations from it."""
+
+    pmid: Annotated[list[_Pmid], BeforeValidator(_drop_blank), Field(min_length=1, max_length=MAX_HITS)]
+    direction: Direction = "both"
+    """`backward` finds what the set cites, `forward` what cites it."""
+    n_rounds: Annotated[int, Field(ge=1, le=5)] = 1
+    """Number of rounds. Each but the first starts from what the one before found."""
+    n: Annotated[int, Field(ge=1, le=MAX_HITS)] = 100
+    """Most articles to return."""
+
+
+class Parameters(_KnownParameters):
+    """A query, its filters, the order of the hits, and the page of hits to return."""
 
     q: Annotated[str, Field(max_length=2000)] = ""
     """A question or a few words, with conditions in PubMed's syntax."""
@@ -94,21 +121,12 @@ class Parameters(BaseModel):
     not_retracted: Annotated[bool, BeforeValidator(lambda value: _drop_blank(value) or False)] = False
     ranking: Ranking = "hybrid"
     sort: Sort = "relevance"
-    """`relevance` puts the best hit first. `year` puts the newest of the best 1,000 hits first."""
+    """`relevance` puts the best hit first. `year` puts the newest of the best 1,000 hits first, `citations` those of
+    them that most articles of the index cite."""
     n: Annotated[int, Field(ge=1, le=MAX_HITS)] = 10
     """Number of hits on a page."""
     offset: Annotated[int, Field(ge=0, le=MAX_HITS)] = 0
     """Number of hits to skip."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _check_names(cls, values: Any) -> Any:
-        known = {name for key, each in cls.model_fields.items() for name in (key, each.alias or key)}
-        if isinstance(values, dict) and (unknown := sorted(values.keys() - known)):
-            near = get_close_matches(unknown[0], known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-            raise ValueError(f"there is no parameter {unknown[0][:80]!r}: {hint}")
-        return values
 
     @model_validator(mode="after")
     def _check(self) -> Parameters:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pubvec.records import Hit
-from pubvec.retrieval import Answer, Entry, Facets, Page, badges_of, name_author
+from pubvec.retrieval import Answer, Entry, Facets, Page, Snowball, badges_of, name_author
 from pubvec.server.ask_stream import Failure, Piece, describe
 from pubvec.server.field_map import FieldMap
 from pubvec.tables import dict_of
@@ -54,6 +54,32 @@ class HitSchema(BaseModel):
     url: str
     doi_url: str | None
     pmc_url: str | None
+    n_cited_by: int | None
+    """Number of articles of the index whose reference lists name this one."""
+
+
+class LinkedSchema(BaseModel):
+    """An article that snowballing has found."""
+
+    hit: HitSchema
+    round: int
+    """Number of the round that found it, from 1."""
+    cites: list[int]
+    """PMIDs of the articles before its round that it cites."""
+    cited_by: list[int]
+    """PMIDs of the articles before its round that cite it."""
+
+
+class SnowballResponse(BaseModel):
+    """Articles that a set cites or that cite it, those with most links first."""
+
+    n_found: int
+    """Number of all articles that were found."""
+    n_absent: int
+    """Number of articles that reference lists name and the index lacks."""
+    linked: list[LinkedSchema]
+    version: int
+    """Number of the version of the index."""
 
 
 class FacetValue(BaseModel):
@@ -157,7 +183,17 @@ def describe_hit(hit: Hit) -> HitSchema:
         url=hit.url,
         doi_url=hit.doi_url,
         pmc_url=hit.pmc_url,
+        n_cited_by=hit.n_cited_by,
     )
+
+
+def describe_snowball(found: Snowball, version: int) -> SnowballResponse:
+    """Return the schema of what snowballing found."""
+    linked = [
+        LinkedSchema(hit=describe_hit(each.hit), round=each.round, cites=each.cites, cited_by=each.cited_by)
+        for each in found.linked
+    ]
+    return SnowballResponse(n_found=found.n_found, n_absent=found.n_absent, linked=linked, version=version)
 
 
 def _describe_passage(hit: Hit) -> PassageSchema | None:

@@ -12,20 +12,29 @@ from fastapi.responses import StreamingResponse
 
 from pubvec.errors import InputError
 from pubvec.records import Hit
-from pubvec.retrieval import FORMATS, Entry, Searcher, iter_written
+from pubvec.retrieval import FORMATS, Entry, Searcher, iter_written, snowball
 from pubvec.server.api_errors import API_ERRORS
 from pubvec.server.article_page import find_citing, hit_of
 from pubvec.server.ask_stream import stream_answer
 from pubvec.server.citing import refer
 from pubvec.server.field_map import map_field
-from pubvec.server.parameters import MAX_PMID, ExportParameters, Parameters, find_hits, find_page
+from pubvec.server.parameters import (
+    MAX_PMID,
+    ExportParameters,
+    Parameters,
+    SnowballParameters,
+    find_hits,
+    find_page,
+)
 from pubvec.server.schemas import (
     ArticleResponse,
     MapResponse,
     SearchResponse,
+    SnowballResponse,
     describe_article,
     describe_map,
     describe_page,
+    describe_snowball,
     dump_piece,
 )
 from pubvec.server.search_service import Cancellation, SearchService
@@ -41,7 +50,7 @@ _BLOCK = 200
 
 
 def make_search_router(service: SearchService, article_page: ArticlePage) -> APIRouter:
-    """Return the routes `/search`, `/articles/{pmid}`, `/similar/{pmid}`, `/map.json`, `/export.{suffix}` and `/ask`.
+    """Return the routes of searches, records, similar articles, snowballing, maps, exports and answers.
 
     Args:
         service: Runs the searches.
@@ -69,6 +78,13 @@ def make_search_router(service: SearchService, article_page: ArticlePage) -> API
             return _search(near, next_url, searcher, cancellation)
 
         return await service.run(request, find)
+
+    @router.get("/snowball")
+    async def snowballing(
+        request: Request, parameters: Annotated[SnowballParameters, Query()]
+    ) -> SnowballResponse:
+        """Return the articles that a set cites and those that cite it, those with most links first."""
+        return await service.run(request, partial(_snowball, parameters))
 
     @router.get("/map.json")
     async def field(request: Request, parameters: Asked) -> MapResponse:
@@ -162,6 +178,20 @@ def _article(searcher: Searcher, pmid: int) -> ArticleResponse:
     citing = [hit.pmid for hit in find_citing(searcher, pmid).hits]
     references = {each.style: each.text for each in refer(hit_of(entry))}
     return describe_article(entry).model_copy(update={"cited_by": citing, "citations": references})
+
+
+def _snowball(
+    parameters: SnowballParameters, searcher: Searcher, cancellation: Cancellation
+) -> SnowballResponse:
+    found = snowball(
+        searcher,
+        parameters.pmid,
+        parameters.n,
+        direction=parameters.direction,
+        n_rounds=parameters.n_rounds,
+        check=cancellation.check,
+    )
+    return describe_snowball(found, searcher.version.number)
 
 
 def write_blocks(hits: Sequence[Hit], form: str) -> Iterator[str]:
