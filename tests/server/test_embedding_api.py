@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 
 import numpy as np
@@ -79,6 +80,41 @@ def test_dimensions_are_cut_before_the_length_is_made_one(client, encoder):
 def test_normalize_off_keeps_the_length(client, encoder):
     expected = encoder.encode(TEXTS, normalize_embeddings=False)
     np.testing.assert_allclose(embed(client, TEXTS, normalize=False), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_normalize_off_gives_the_raw_vector_of_a_model_that_normalizes(tiny_model, encoder, tmp_path):
+    folder = shutil.copytree(tiny_model, tmp_path / "normalized")
+    modules = json.loads((folder / "modules.json").read_text())
+    kind = "sentence_transformers.models.Normalize"
+    modules.append({"idx": 2, "name": "2", "path": "2_Normalize", "type": kind})
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with make_client(load(folder)) as client:
+        raw = embed(client, TEXTS, normalize=False)
+        whole = embed(client, TEXTS)
+    np.testing.assert_allclose(raw, encoder.encode(TEXTS, normalize_embeddings=False), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(whole, encoder.encode(TEXTS), atol=1e-6)
+    assert np.abs(np.linalg.norm(raw, axis=1) - 1).min() > 0.01
+
+
+def test_the_document_of_the_api_says_how_a_key_is_sent_and_has_a_page(client, encoder):
+    document = client.get("/openapi.json").json()
+    assert {each["scheme"] for each in document["components"]["securitySchemes"].values()} == {
+        "bearer",
+        "basic",
+    }
+    assert {} in document["security"]
+    with make_client(encoder, config=ServerConfig(key="k" * 20)) as locked:
+        assert locked.get("/docs").status_code == 401
+        headers = {"Authorization": f"Bearer {'k' * 20}"}
+        document = locked.get("/openapi.json", headers=headers).json()
+        assert {} not in document["security"]
+        assert document["paths"]["/health"]["get"]["security"] == []
+    page = client.get("/docs")
+    assert "unsafe" not in page.headers["content-security-policy"]
+    for address in re.findall(r'(?:src|href)="(/[^"]+)"', page.text):
+        assert client.get(address).status_code == 200
+    assert "http" not in re.sub(r"<!.*?>", "", page.text)
+    assert client.get("/docs/nothing.js").status_code == 404
 
 
 def test_a_long_text_is_cut_at_the_side_that_is_asked_for(client, encoder):
@@ -325,6 +361,15 @@ def test_the_work_of_a_request_is_in_its_headers(client, encoder):
     assert int(headers["x-compute-characters"]) == sum(map(len, TEXTS))
     assert int(headers["x-compute-tokens"]) == sum(map(len, encoder.tokenize(TEXTS)))
     assert int(headers["x-compute-time"]) >= int(headers["x-tokenization-time"]) >= 0
+    for path, body in {
+        "/embed": {"inputs": TEXTS},
+        "/embed_all": {"inputs": TEXTS},
+        "/rerank": {"query": TEXTS[0], "texts": TEXTS},
+    }.items():
+        headers = client.post(path, json=body).headers
+        names = ("x-queue-time", "x-inference-time", "x-tokenization-time")
+        # Each is rounded to a whole millisecond.
+        assert sum(int(headers[name]) for name in names) <= int(headers["x-total-time"]) + 2
 
 
 def test_null_fields_are_left_out(client, encoder):

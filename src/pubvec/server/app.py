@@ -19,6 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from pubvec.encoder import DEFAULT_MODEL, Scorer, TextEncoder, load, load_scorer
 from pubvec.errors import ConfigError
+from pubvec.server.api_docs import describe_security, make_docs_router
 from pubvec.server.api_errors import ErrorResponder
 from pubvec.server.config import LimitsConfig, ServerConfig
 from pubvec.server.embedding import Embedder
@@ -100,6 +101,8 @@ def create_app(
     openai = make_openai_router(embedder, is_strict=config is not None and config.strict_model)
     app.include_router(tei)
     app.include_router(openai)
+    app.include_router(make_docs_router())
+    describe_security(app, has_key=config is not None and config.key is not None)
     responder.add_to(app)
     routes = [route for router in (tei, openai) for route in router.routes]
     fast = [route for route in routes if isinstance(route, APIRoute) and route.path in _FAST_PATHS]

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -26,6 +27,16 @@ from pubvec.server.metrics import Metrics
 _log = logging.getLogger(__name__)
 
 
+@dataclass
+class Times:
+    """Times of a request, in seconds."""
+
+    queue_s: float = 0.0
+    """Time until the first of its texts joined a batch."""
+    inference_s: float = 0.0
+    """Time from then until the last of its vectors."""
+
+
 class _Request:
     """The state of one request: its texts, and the vectors computed so far."""
 
@@ -35,6 +46,8 @@ class _Request:
         self.next = 0
         """Index of the next text to encode, unless it has already joined a batch of another request."""
         self.n_left = len(tokens)
+        self.began = 0.0
+        """Time at which the first of its texts joined a batch, by `time.perf_counter`."""
         self.done: asyncio.Future[FloatArray] = asyncio.get_running_loop().create_future()
 
     def place(self, row: int, vector: FloatArray) -> None:
@@ -75,8 +88,12 @@ class DynamicBatcher:
         self._idle = asyncio.Event()
         self._threads = ThreadPoolExecutor(encoder.n_workers, thread_name_prefix="pubvec-batches")
 
-    async def encode(self, tokens: Sequence[list[int]]) -> FloatArray:
+    async def encode(self, tokens: Sequence[list[int]], times: Times | None = None) -> FloatArray:
         """Encode tokenized texts as `TextEncoder.encode_tokens` does. *Shape:* (n, dim)
+
+        Args:
+            tokens: Token ids of each text.
+            times: Filled with the time that the texts waited, and the time from then until the last vector.
 
         Raises:
             ApiError: 429 if too many tokens wait already. Nothing of the request is computed then.
@@ -88,13 +105,18 @@ class DynamicBatcher:
         if self._n_waiting_tokens and self._n_waiting_tokens + n_tokens > limit:
             raise ApiError(429, f"more than max_waiting_tokens ({limit:,}) would wait: try again later")
         request = _Request(tokens, self._encoder.dim)
+        enqueued = time.perf_counter()
         self._turns.append(request)
         for row, each in enumerate(tokens):
             self._waiting[self._kind(each)][request, row] = None
         self._count_waiting(n_tokens, len(tokens))
         self._start()
         try:
-            return await request.done
+            vectors = await request.done
+            if times is not None:
+                times.queue_s = request.began - enqueued
+                times.inference_s = time.perf_counter() - request.began
+            return vectors
         finally:
             if request.n_left:  # the request was canceled
                 self._forget(request)
@@ -112,6 +134,8 @@ class DynamicBatcher:
             is_alone = not self._n_started and not self._n_waiting_tokens
             self._n_started += 1
             began = time.perf_counter()
+            for request, _ in batch:
+                request.began = request.began or began
             compute = partial(
                 self._encoder.encode_tokens,
                 [request.tokens[row] for request, row in batch],

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, NamedTuple, TypeVar
 
+import numpy as np
 from anyio import to_thread
 from pydantic import Field, PlainValidator
 
-from pubvec.encoder import Calibration, FloatArray, OutputFormat, Scorer, Side, TextEncoder
+from pubvec.encoder import Calibration, FloatArray, ModelSettings, OutputFormat, Scorer, Side, TextEncoder
 from pubvec.errors import ConfigError, InputError
 from pubvec.server.api_errors import ApiError
-from pubvec.server.batching import DynamicBatcher
+from pubvec.server.batching import DynamicBatcher, Times
 from pubvec.server.config import LimitsConfig
 from pubvec.server.metrics import Metrics
 
@@ -81,6 +83,8 @@ class Embedder:
         self._metrics = metrics
         self._batcher = DynamicBatcher(encoder, limits, metrics)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pubvec-scores")
+        self._raw_pooling = _find_raw_pooling(encoder)
+        """Pooling of a model that normalizes its vectors itself. The others give raw vectors anyway."""
         self._prompts = {"query": encoder.prompts.query, "document": encoder.prompts.document}
 
     async def prepare(
@@ -124,8 +128,11 @@ class Embedder:
                 f"{n_inputs:,} inputs: max_client_batch_size is {self.limits.max_client_batch_size:,}: send fewer at a time",
             )
 
-    async def embed(self, prepared: Prepared, form: OutputFormat) -> FloatArray:
+    async def embed(self, prepared: Prepared, form: OutputFormat, times: Times | None = None) -> FloatArray:
         """Encode prepared inputs. *Shape:* (n, dimensions), float32
+
+        Without normalization the vectors are the pooled output, even of a model that ends with a Normalize module. `times`
+        is filled with the times of the batches.
 
         Raises:
             ApiError: 422 if the model does not support `form`, 429 if too many tokens wait.
@@ -134,7 +141,17 @@ class Embedder:
             form.check(self.encoder.dim)
         except ConfigError as error:
             raise ApiError(422, str(error)) from error
-        return form.apply(await self._batcher.encode(prepared.tokens), None)
+        if self._raw_pooling is not None and not form.normalize_embeddings:
+            return form.apply(await self._embed_raw(prepared, self._raw_pooling), None)
+        return form.apply(await self._batcher.encode(prepared.tokens, times), None)
+
+    async def _embed_raw(self, prepared: Prepared, pooling: str) -> FloatArray:
+        """Pool the vectors of all tokens. *Shape:* (n, dim), float32"""
+        rows = []
+        for tokens in prepared.tokens:  # one at a time, because the vectors of all tokens take much memory
+            (vectors,) = await self._in_thread(self.encoder.encode_each_token, [tokens])
+            rows.append(vectors[0] if pooling == "cls" else vectors.mean(axis=0))
+        return np.stack(rows).astype(np.float32)
 
     async def embed_each_token(self, prepared: Prepared) -> list[FloatArray]:
         """Return the vectors of all tokens of each input. *Shape:* (n_tokens, width), float32
@@ -153,7 +170,9 @@ class Embedder:
         except InputError as error:
             raise ApiError(424, str(error)) from error
 
-    async def score(self, query: str, texts: Sequence[str], *, truncate: bool = True) -> FloatArray:
+    async def score(
+        self, query: str, texts: Sequence[str], *, truncate: bool = True, times: Times | None = None
+    ) -> FloatArray:
         """Score the relevance of each of `texts` to `query`. *Shape:* (n,)
 
         A score is the logit of a cross-encoder, the MaxSim of late interaction, or a cosine. A reranker truncates texts
@@ -161,8 +180,12 @@ class Embedder:
         """
         self.check_number(len(texts))
         if self.reranker is not None:
-            return await self._in_thread(self.reranker.score, [(query, text) for text in texts])
-        return await self.compare(query, texts, names=("query", "document"), truncate=truncate)
+            began = time.perf_counter()
+            scores = await self._in_thread(self.reranker.score, [(query, text) for text in texts])
+            if times is not None:
+                times.inference_s = time.perf_counter() - began
+            return scores
+        return await self.compare(query, texts, names=("query", "document"), truncate=truncate, times=times)
 
     def probabilities(self, scores: FloatArray) -> FloatArray:
         """Turn scores into probabilities of relevance. Scores of a model without calibration are returned unchanged."""
@@ -181,11 +204,12 @@ class Embedder:
         names: tuple[str | None, str | None] = (None, None),
         truncate: bool = True,
         side: Side = "right",
+        times: Times | None = None,
     ) -> FloatArray:
         """Return the cosine of `source` and each of `texts`. *Shape:* (n,)"""
         first = await self.prepare([source], prompt_name=names[0], truncate=truncate, side=side)
         rest = await self.prepare(texts, prompt_name=names[1], truncate=truncate, side=side, allow_empty=True)
-        vectors = await self.embed(Prepared(first.tokens + rest.tokens), OutputFormat())
+        vectors = await self.embed(Prepared(first.tokens + rest.tokens), OutputFormat(), times)
         cosines: FloatArray = vectors[1:] @ vectors[0]
         return cosines
 
@@ -232,3 +256,12 @@ class Embedder:
             )
         self._metrics.truncated.inc(len(too_long))
         return Prepared(cut)
+
+
+def _find_raw_pooling(encoder: TextEncoder) -> str | None:
+    """Return the pooling of a model that ends with a Normalize module, and None for other models."""
+    try:
+        settings = None if encoder.folder is None else ModelSettings.read(encoder.folder)
+    except InputError:  # a model whose modules only sentence-transformers can run
+        return None
+    return settings.pooling if settings is not None and settings.is_normalized else None

@@ -49,6 +49,17 @@ def _drop_blank(values: Any) -> Any:
     return None if isinstance(values, str) and not values.strip() else values
 
 
+def _read_list(most: int) -> Callable[[Any], Any]:
+    """Return a function that drops the blanks of a list of `most` values or fewer, and refuses a longer one."""
+
+    def read(values: Any) -> Any:
+        if isinstance(values, list | tuple) and len(values) > most:
+            raise ValueError(f"there may be {most:,} values at most, not {len(values):,}")
+        return _drop_blank(values)
+
+    return read
+
+
 def _check_years(value: str) -> str:
     try:
         Filters(year=value)
@@ -58,9 +69,9 @@ def _check_years(value: str) -> str:
 
 
 _Pmid = Annotated[int, Field(ge=1, le=MAX_PMID)]
-_Pmids = Annotated[list[_Pmid], BeforeValidator(_drop_blank), Field(max_length=MAX_HITS)]
+_Pmids = Annotated[list[_Pmid], BeforeValidator(_read_list(MAX_HITS)), Field(max_length=MAX_HITS)]
 _Name = Annotated[str, Field(max_length=300)]
-_Names = Annotated[list[_Name], BeforeValidator(_drop_blank), Field(max_length=100)]
+_Names = Annotated[list[_Name], BeforeValidator(_read_list(100)), Field(max_length=100)]
 _Years = Annotated[str, Field(max_length=20), AfterValidator(_check_years)]
 _Year = Annotated[Annotated[int, Field(ge=1, le=9999)] | None, BeforeValidator(_drop_blank)]
 
@@ -115,7 +126,7 @@ class Parameters(_KnownParameters):
     """PMIDs of articles, one of which hits must cite."""
     cited_by: _Pmids = []
     """PMIDs of articles, one of which must cite the hits."""
-    quick: Annotated[list[Quick], BeforeValidator(_drop_blank), Field(max_length=20)] = []
+    quick: Annotated[list[Quick], BeforeValidator(_read_list(20)), Field(max_length=20)] = []
     """Names of `QUICK_FILTERS`. All of them must hold."""
     has_abstract: Annotated[bool, BeforeValidator(lambda value: _drop_blank(value) or False)] = False
     not_retracted: Annotated[bool, BeforeValidator(lambda value: _drop_blank(value) or False)] = False

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from pubvec.encoder import ModelSettings, OutputFormat, Side, TextEncoder, Token, choose_backend
 from pubvec.errors import InputError
 from pubvec.server.api_errors import API_ERRORS, JSON, ApiError, dump_json
+from pubvec.server.batching import Times
 from pubvec.server.embedding import Embedder, Inputs
 from pubvec.server.metrics import CONTENT_TYPE, Metrics
 from pubvec.version import __version__
@@ -157,20 +158,32 @@ def make_tei_router(
         form = OutputFormat(request.normalize, request.dimensions)
         prepared = await _prepare(request)
         tokenized = time.perf_counter()
-        vectors = await embedder.embed(prepared, form)
-        headers = _compute_headers(request.inputs, prepared.n_tokens, began, tokenized)
+        times = Times()
+        vectors = await embedder.embed(prepared, form, times)
+        headers = compute_headers(request.inputs, prepared.n_tokens, began, tokenized, times)
         return Response(dump_json(vectors), media_type=JSON, headers=headers)
 
     @router.post("/embed_all", response_model=list[list[list[float]]])
     async def embed_all(request: EmbedAllRequest) -> Response:
         """Return the vector of each token of each text: the last layer of the model, including special tokens."""
-        vectors = await embedder.embed_each_token(await _prepare(request))
-        return Response(dump_json(vectors), media_type=JSON)
+        began = time.perf_counter()
+        prepared = await _prepare(request)
+        tokenized = time.perf_counter()
+        vectors = await embedder.embed_each_token(prepared)
+        times = Times(inference_s=time.perf_counter() - tokenized)
+        headers = compute_headers(request.inputs, prepared.n_tokens, began, tokenized, times)
+        return Response(dump_json(vectors), media_type=JSON, headers=headers)
 
     @router.post("/rerank", response_model_exclude_none=True)
-    async def rerank(request: RerankRequest) -> list[Rank]:
+    async def rerank(request: RerankRequest, response: Response) -> list[Rank]:
         """Rank the texts by relevance, the most relevant first."""
-        scores = await embedder.score(request.query, request.texts, truncate=request.truncate is not False)
+        began, times = time.perf_counter(), Times()
+        scores = await embedder.score(
+            request.query, request.texts, truncate=request.truncate is not False, times=times
+        )
+        n_tokens = sum(map(len, encoder.tokenize([request.query, *request.texts])))
+        texts = [request.query, *request.texts]
+        response.headers.update(compute_headers(texts, n_tokens, began, began, times))
         shown = scores if request.raw_scores else embedder.probabilities(scores)
         return [
             Rank(
@@ -260,17 +273,21 @@ def _describe(token: Token) -> TokenResponse:
     )
 
 
-def _compute_headers(inputs: Sequence[Any], n_tokens: int, began: float, tokenized: float) -> dict[str, str]:
+def compute_headers(
+    inputs: Sequence[Any], n_tokens: int, began: float, tokenized: float, times: Times
+) -> dict[str, str]:
     """Return the headers in which text-embeddings-inference reports the work of a request. Times are in milliseconds."""
-    now = time.perf_counter()
+    total = f"{1000 * (time.perf_counter() - began):.0f}"
     n_characters = sum(len(each) for each in inputs if isinstance(each, str))
     return {
         "x-compute-type": "cpu",
-        "x-compute-time": f"{1000 * (now - began):.0f}",
+        "x-compute-time": total,
         "x-compute-characters": str(n_characters),
         "x-compute-tokens": str(n_tokens),
-        "x-total-time": f"{1000 * (now - began):.0f}",
+        "x-total-time": total,
         "x-tokenization-time": f"{1000 * (tokenized - began):.0f}",
+        "x-queue-time": f"{1000 * times.queue_s:.0f}",
+        "x-inference-time": f"{1000 * times.inference_s:.0f}",
     }
 
 
