@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,9 +15,11 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from web_world import make_web_index
+from web_world import make_web_article, make_web_index
 
+from makers_records import make_articles_folder
 from pubvec.encoder import load
+from pubvec.retrieval import update
 from pubvec.server.config import KEY_VARIABLE
 
 
@@ -70,11 +73,47 @@ def test_serve_answers_people_and_programs_until_it_is_interrupted(folder):
         hits = client.get("/search", params={"q": "aspirin", "n": 3}).json()
         assert len(hits["hits"]) == 3
         assert len(client.post("/v1/embeddings", json={"input": "aspirin"}).json()["data"]) == 1
-        assert client.get("/docs").status_code == 404
+        assert "swagger-ui" in client.get("/docs").text
         assert client.get("/info", headers={"Host": "example.org"}).status_code == 421
     assert "Traceback" not in server.errors
     assert '"route":"/search"' in server.errors
     assert "aspirin" not in server.errors
+
+
+@pytest.mark.slow
+def test_a_real_update_is_served_without_a_restart_or_a_lost_request(folder, tmp_path):
+    index = shutil.copytree(folder, tmp_path / "index")
+    fresh = make_web_article(8888, title="Aspirin in a zebra that came later.")
+    make_articles_folder(tmp_path / "later", [fresh], config={"files": ["pubmed26n0002.xml"]})
+    seen = []
+    with running("serve", str(index)) as server, httpx.Client(base_url=server.address, timeout=60) as client:
+        assert client.get("/articles/8888").status_code == 404
+        is_over = threading.Event()
+
+        def ask():
+            with httpx.Client(base_url=server.address, timeout=60) as other:
+                while not is_over.is_set():
+                    answer = other.get("/search", params={"q": "aspirin zebra", "n": 1})
+                    seen.append((answer.status_code, answer.json()["version"], answer.json()["n_matching"]))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        update(index, tmp_path / "later")
+        give_up = time.monotonic() + 120
+        while client.get("/info").json()["index"]["version"] == 1:
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+        found = client.get("/search", params={"q": "zebra[ti]"}).json()
+        assert [hit["pmid"] for hit in found["hits"]] == [8888]
+        assert client.get("/articles/8888").status_code == 200
+        assert "<dt>Version of the index</dt><dd>2</dd>" in client.get("/about").text
+        is_over.set()
+        thread.join()
+    n_before = {n for status, version, n in seen if version == 1}
+    assert {status for status, _, _ in seen} == {200}
+    assert {version for _, version, _ in seen} <= {1, 2}
+    assert {n for _, version, n in seen if version == 2} <= {n + 1 for n in n_before}
+    assert "the index changed from version 1 to 2" in server.errors
 
 
 def test_a_stop_finishes_what_was_taken_on():
