@@ -92,6 +92,7 @@ ADDRESSES = {
     "orjson": {"server/api_errors.py"},
     "mcp": {"server/mcp.py"},
     "citeproc": {"server/citing.py"},
+    "markdown_it": {"server/answer_blocks.py"},
 }
 DOORS = {
     (place, library)

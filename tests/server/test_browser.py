@@ -353,7 +353,10 @@ def test_the_answer_is_written_as_it_comes_and_its_footnote_jumps(open_page: Ope
     page.get_by_text("Written by a language model").wait_for()
     assert page.locator(".words").inner_text() == "It does 1 <i>perhaps</i>."
     assert "answer" not in parameters_of(page)
-    page.get_by_role("link", name="Source 1").click()
+    note = page.get_by_role("link", name="Source 1")
+    title = page.locator(".sources li a").inner_text()
+    assert note.get_attribute("title").startswith(title)
+    note.click()
     assert urlsplit(page.url).fragment == page.locator("ol.hits > li:target").get_attribute("id")
     assert page.locator("ol.hits > li:target").count() == 1
 
@@ -420,9 +423,27 @@ def test_the_map_is_drawn_zoomed_and_pointed_at(open_page: OpenPage) -> None:
     assert canvas.evaluate("canvas => canvas.toDataURL()") != whole
 
 
+def test_a_group_of_the_map_filters_and_is_selected_and_exported(open_page: OpenPage) -> None:
+    page = open_page(f"/map?q={QUERY}")
+    canvas = page.locator("#map[data-drawn]")
+    whole = canvas.evaluate("canvas => canvas.toDataURL()")
+    group = page.locator("details.group").first
+    n = int(group.locator(".count").text_content().split()[0])
+    group.locator("summary").click()
+    page.wait_for_function("before => document.getElementById('map').toDataURL() !== before", arg=whole)
+    group.get_by_role("button", name="Select all").click()
+    assert page.locator("#picked").inner_text().startswith(f"{n} selected")
+    assert len(exported(page, group.get_by_role("button", name="PMIDs"))) == n
+    assert group.locator(".place a").first.get_attribute("href").startswith("/articles/")
+    group.get_by_role("link", name="Show as results").click()
+    page.locator("ol.hits").wait_for()
+    assert f" of {n} article" in page.locator(".count-line").inner_text()
+
+
 def test_the_map_without_script_is_a_list(open_page: OpenPage) -> None:
     page = open_page(f"/map?q={QUERY}", java_script_enabled=False)
     assert not page.locator("#map").is_visible()
+    page.locator("details.group summary").first.click()
     assert page.locator(".place a").first.is_visible()
 
 

@@ -323,7 +323,65 @@ def test_an_answer_cites_hits_as_footnotes(searcher: Searcher) -> None:
 def test_a_failing_chat_model_is_said_without_its_address(searcher: Searcher) -> None:
     with chatting() as chat:
         pieces = asked(searcher, chat, q=QUERY)
-    assert pieces == [{"type": "failure", "message": FAILED}]
+    (piece,) = pieces
+    assert piece["type"] == "failure"
+    assert piece["message"].startswith(f"{FAILED} Its endpoint reports an error.")
+    assert "127.0.0.1" not in piece["message"]
+
+
+def test_an_endpoint_that_is_gone_is_explained(searcher: Searcher) -> None:
+    with chatting("yes") as chat:
+        pass
+    (piece,) = asked(searcher, chat, q=QUERY)
+    assert piece["message"].startswith(f"{FAILED} Its endpoint cannot be reached.")
+    assert str(chat.base_url) not in piece["message"]
+
+
+def test_an_answer_is_markdown_made_harmless(searcher: Searcher) -> None:
+    first = next(hit for hit in searcher.search(QUERY, 10, with_passages=True) if not hit.is_retracted)
+    text = (
+        f"## Heading\n\nIt *does* **help** [PMID {first.pmid}].\n\n- one\n- two `x`\n\n| a | b |\n|---|---|\n| c | d |\n\n"
+        "<script>alert(1)</script> <b onclick=x>bold</b> [click](javascript:alert(1)) ![i](https://x.example/i.png) "
+        f"`[PMID {first.pmid}]`"
+    )
+    with chatting(text) as chat:
+        answer = asked(searcher, chat, q=QUERY)[-1]
+    seen, texts, notes = set(), [], []
+
+    def walk(nodes: list[Any]) -> None:
+        for node in nodes:
+            if isinstance(node, str):
+                texts.append(node)
+            elif "number" in node:
+                notes.append(node)
+            else:
+                seen.add(node["tag"])
+                walk(node["children"])
+
+    walk(answer["blocks"])
+    assert seen == {
+        "h3",
+        "p",
+        "em",
+        "strong",
+        "ul",
+        "li",
+        "code",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    }
+    whole = "".join(texts)
+    assert "<script>alert(1)</script> <b onclick=x>bold</b> [click](javascript:alert(1)) " in whole
+    assert "x.example" not in whole
+    assert {(note["number"], note["pmid"]) for note in notes} == {(1, first.pmid)}
+    assert notes[0]["label"].startswith(first.title)
+    (source,) = answer["sources"]
+    assert (source["pmid"], source["title"]) == (first.pmid, first.title)
+    assert source["sentence"] and source["sentence"] in notes[0]["label"]
 
 
 def test_without_a_chat_model_there_is_the_evidence(

@@ -358,7 +358,7 @@ def test_an_answer_has_footnotes_to_its_hits(searcher: Searcher) -> None:
         answer = by_id(page(client, f"/?q={QUERY}"), "answer")
         assert answer.get("hidden") is not None
         tree = page(client, link.get("href"))
-    assert text_of(tree.find(".//p[@class='words']")) == "<b>Yes</b> 1, no 2."
+    assert text_of(tree.find(".//div[@class='words']")) == "<b>Yes</b> 1, no 2."
     notes = [note.get("href") for note in tree.findall(".//a[@class='footnote']")]
     assert notes == [f"#hit-{second}", f"#hit-{first}"]
     assert all(by_id(tree, note[1:]) is not None for note in notes)

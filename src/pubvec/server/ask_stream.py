@@ -13,6 +13,16 @@ from pubvec.server.parameters import Parameters, find_page
 
 N_EVIDENCE = AskConfig().n_evidence
 FAILED = "The language model gave no answer, or broke off. The hits stand for themselves."
+_REASONS = (
+    (re.compile(r"cannot be reached"), "Its endpoint cannot be reached."),
+    (re.compile(r"answered 40[13]"), "Its endpoint refuses the key of this server."),
+    (re.compile(r"answered 404"), "Its endpoint does not know the model or the path."),
+    (re.compile(r"answered 429"), "Its endpoint has too much to do."),
+    (re.compile(r"answered \d+"), "Its endpoint reports an error."),
+    (re.compile(r"does not stop"), "It did not come to an end."),
+)
+"""Messages of errors, and what a reader is told of them."""
+_WAY_OUT = "Try again later, or ask who runs this server to look at its log."
 _log = logging.getLogger(__name__)
 _CITATION = re.compile(r"\[PMID (\d+)\]")
 
@@ -61,7 +71,7 @@ def _iter_numbered(answer: Iterator[str | Answer]) -> Iterator[Piece | Answer | 
                 yield from _split(part, numbers)
     except PubvecError as error:
         _log.warning("no answer: %s", error)  # the message names the endpoint: it belongs to the log
-        yield Failure(FAILED)
+        yield Failure(_explain(str(error)))
 
 
 def _split(text: str, numbers: dict[int, int]) -> Iterator[Piece]:
@@ -70,6 +80,12 @@ def _split(text: str, numbers: dict[int, int]) -> Iterator[Piece]:
             yield Piece(f"[PMID {part}]", int(part), numbers.setdefault(int(part), len(numbers) + 1))
         elif part:
             yield Piece(part)
+
+
+def _explain(message: str) -> str:
+    """Return why there is no answer, without the address of the endpoint."""
+    reason = next((reason for pattern, reason in _REASONS if pattern.search(message)), "")
+    return " ".join(filter(None, (FAILED, reason, _WAY_OUT)))
 
 
 def describe(answer: Answer) -> str:

@@ -129,28 +129,45 @@ def group_vectors(vectors: FloatArray, n_groups: int) -> IntArray:
 
 
 def name_groups(hits: Sequence[Hit], groups: IntArray, words_of: Words, query: str = "") -> list[str]:
-    """Name each group by the MeSH headings and words of titles that set it apart, preferably not by words of `query`."""
+    """Name each group by the MeSH headings that set it apart, preferably not by words of `query`.
+
+    A group without such headings is named by words of its titles.
+    """
     asked, used = set(words_of(query)), set[str]()
-    terms = [_terms_of(hit, words_of) for hit in hits]
-    everywhere = Counter(term for own in terms for term in own)
-    spelled = {term: name for own in terms for term, name in own.items()}
+    headings = [_headings_of(hit, words_of) for hit in hits]
+    words = [_words_of(hit, words_of) for hit in hits]
     names = []
     for group in range(int(groups.max()) + 1):
-        inside = [own for own, of in zip(terms, groups, strict=True) if of == group]
-        counts = Counter(term for own in inside for term in own)
-        # A term weighs as much as it contributes to the Kullback-Leibler divergence of the group from all hits: it must be
-        # frequent in the group, and more frequent than elsewhere.
-        weight = {
-            term: n * math.log(n / len(inside) * len(hits) / everywhere[term])
-            for term, n in counts.items()
-            if n > 1
-        }
-        best = sorted((term for term in weight if weight[term] > 0), key=lambda term: (-weight[term], term))
-        chosen = (
-            _choose_apart([term for term in best if not asked.issuperset(term.split())], used) or best[:1]
-        )
-        names.append(" · ".join(spelled[term] for term in chosen) or f"group {group + 1}")
+        chosen: list[str] = []
+        for terms in (headings, words):
+            best = _weigh(terms, groups, group)
+            chosen = (
+                _choose_apart([term for term in best if not asked.issuperset(term.split())], used) or best[:1]
+            )
+            if chosen:
+                spelled = {term: name for own in terms for term, name in own.items()}
+                names.append(" · ".join(spelled[term] for term in chosen))
+                break
+        if not chosen:
+            names.append(f"group {group + 1}")
     return names
+
+
+def _weigh(terms: Sequence[dict[str, str]], groups: IntArray, group: int) -> list[str]:
+    """Return the terms that set a group apart, the weightiest first.
+
+    A term weighs as much as it contributes to the Kullback-Leibler divergence of the group from all hits: it must be
+    frequent in the group, and more frequent than elsewhere.
+    """
+    everywhere = Counter(term for own in terms for term in own)
+    inside = [own for own, of in zip(terms, groups, strict=True) if of == group]
+    counts = Counter(term for own in inside for term in own)
+    weight = {
+        term: n * math.log(n / len(inside) * len(terms) / everywhere[term])
+        for term, n in counts.items()
+        if n > 1
+    }
+    return sorted((term for term in weight if weight[term] > 0), key=lambda term: (-weight[term], term))
 
 
 def _choose_apart(terms: Sequence[str], used: set[str]) -> list[str]:
@@ -164,8 +181,13 @@ def _choose_apart(terms: Sequence[str], used: set[str]) -> list[str]:
     return chosen
 
 
-def _terms_of(hit: Hit, words_of: Words) -> dict[str, str]:
-    """Map the stems of each heading and word of a title to its spelling."""
-    headings = [h.name for h in hit.article.mesh_headings if not _CHECK_TAGS.fullmatch(h.name)]
+def _headings_of(hit: Hit, words_of: Words) -> dict[str, str]:
+    """Map the stems of each MeSH heading to its name."""
+    names = [h.name for h in hit.article.mesh_headings if not _CHECK_TAGS.fullmatch(h.name)]
+    return {key: name for name in names if (key := " ".join(words_of(name)))}
+
+
+def _words_of(hit: Hit, words_of: Words) -> dict[str, str]:
+    """Map the stem of each word of the title to its spelling."""
     words = [word for word in _WORD.findall(hit.title.casefold()) if not _METHOD_WORDS.fullmatch(word)]
-    return {key: text for text in (*words, *headings) if (key := " ".join(words_of(text)))}
+    return {key: word for word in words if (key := " ".join(words_of(word)))}

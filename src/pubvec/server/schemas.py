@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from pubvec.records import Hit
 from pubvec.retrieval import Answer, Entry, Facets, Page, Snowball, badges_of, name_author
+from pubvec.server.answer_blocks import blocks_of, sources_of
 from pubvec.server.ask_stream import Failure, Piece, describe
 from pubvec.server.field_map import FieldMap
 from pubvec.tables import dict_of
@@ -235,7 +236,14 @@ def dump_piece(piece: Piece | Answer | Failure) -> str:
     """Return one line of a streamed answer."""
     if isinstance(piece, Answer):
         evidence = [describe_hit(hit).model_dump() for hit in piece.evidence]
-        fields = {"type": "answer", **piece._asdict(), "evidence": evidence, "note": describe(piece)}
+        fields = {
+            "type": "answer",
+            **piece._asdict(),
+            "evidence": evidence,
+            "note": describe(piece),
+            "blocks": blocks_of(piece),
+            "sources": sources_of(piece),
+        }
     elif isinstance(piece, Failure):
         fields = {"type": "failure", **piece._asdict()}
     else:

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from pubvec.errors import ConfigError, InputError
 from pubvec.retrieval import Answer, Decade, Flag, Searcher, Years
+from pubvec.server.answer_blocks import blocks_of, sources_of
 from pubvec.server.api_errors import ApiError, explain
 from pubvec.server.article_page import view_article
 from pubvec.server.ask_stream import Failure, Piece, describe, stream_answer
@@ -92,7 +93,7 @@ def make_web_router(service: SearchService) -> APIRouter:
         values = await service.run(request, partial(view_results, asked))
         has_chat = service.chat is not None and service.chat.url is not None
         can_answer = has_chat and asked.like is None and asked.q.strip() != ""
-        answer: dict[str, Any] = {"pieces": [], "note": None}
+        answer: dict[str, Any] = {"blocks": [], "sources": [], "note": None}
         # A link on another site may lead to a page, but must not make the chat model work.
         if can_answer and parameters.answer and not is_cross_site(_raw_headers(request)):
             service.check_answers()
@@ -160,14 +161,15 @@ def render_article(request: Request, pmid: int, searcher: Searcher, cancellation
 
 
 def _answer(parts: Iterable[Piece | Answer | Failure]) -> dict[str, Any]:
-    pieces: list[Piece] = []
-    note = ""
+    """Return what the template shows of an answer. Of one that broke off it is the text until then."""
+    pieces: list[str] = []
     for part in parts:
-        if isinstance(part, Piece):
-            pieces.append(part)
-        else:
-            note = part.message if isinstance(part, Failure) else describe(part)
-    return {"pieces": pieces, "note": note}
+        if isinstance(part, Answer):
+            return {"blocks": blocks_of(part), "sources": sources_of(part), "note": describe(part)}
+        if isinstance(part, Failure):
+            return {"blocks": pieces, "sources": [], "note": part.message}
+        pieces.append(part.text)
+    return {"blocks": pieces, "sources": [], "note": None}
 
 
 def _facts(searcher: Searcher) -> dict[str, Any]:

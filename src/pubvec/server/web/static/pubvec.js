@@ -220,6 +220,7 @@ async function streamAnswer(url) {
   const [words, note] = [box.querySelector(".words"), box.querySelector(".note")];
   box.hidden = false;
   words.textContent = "";
+  box.querySelector(".sources").replaceChildren();
   note.textContent = "Reading the hits …";
   try {
     const response = await fetch(url);
@@ -240,15 +241,27 @@ function showPiece(piece, words, note) {
   if (piece.type === "text") words.append(piece.text);
   else if (piece.type === "citation") words.append(footnoteOf(piece));
   else note.textContent = piece.note ?? piece.message;
+  if (piece.type !== "answer") return;
+  words.replaceChildren(...piece.blocks.map(elementOf)); // the Markdown, now that it is whole
+  words.parentElement.querySelector(".sources").replaceChildren(...piece.sources.map((source) => make("li", {}, [
+    make("a", { href: `/articles/${source.pmid}`, textContent: source.title }), " ",
+    make("span", { className: "source", textContent: source.sentence }),
+  ])));
 }
 
-function footnoteOf({ pmid, number }) {
-  const link = document.createElement("a");
-  const isHere = document.getElementById(`hit-${pmid}`);
-  link.className = "footnote";
-  link.href = isHere ? `#hit-${pmid}` : `/articles/${pmid}`;
-  link.textContent = number;
-  link.setAttribute("aria-label", `Source ${number}`);
+// Only these elements are made of what a language model wrote; all else is text.
+const ELEMENTS = new Set("p strong em s ul ol li blockquote h3 table thead tbody tr th td code pre br hr".split(" "));
+function elementOf(node) {
+  if (typeof node === "string") return node;
+  if (node.number) return footnoteOf(node);
+  return ELEMENTS.has(node.tag) ? make(node.tag, {}, node.children.map(elementOf)) : "";
+}
+
+function footnoteOf({ pmid, number, label }) {
+  const hit = document.getElementById(`hit-${pmid}`);
+  const link = make("a", { className: "footnote", textContent: number, ariaLabel: `Source ${number}` });
+  link.href = hit ? `#hit-${pmid}` : `/articles/${pmid}`;
+  link.title = label ?? hit?.querySelector("h2").textContent ?? `PMID ${pmid}`;
   return link;
 }
 
@@ -265,6 +278,10 @@ function drawMap(canvas) {
   const view = { x: 0, y: 0, zoom: 1 };
   let near = null;
   let drag = null;
+  let labels = []; // boxes of the names on the canvas
+  const details = [...document.querySelectorAll("details.group")];
+  const isFaded = (group) => details.some((each) => each.open) && !details[group].open;
+  for (const each of details) each.addEventListener("toggle", () => draw());
 
   const sorted = (key) => places.map((place) => place[key]).sort((a, b) => a - b);
   const [xs, ys] = [sorted("x"), sorted("y")];
@@ -295,7 +312,7 @@ function drawMap(canvas) {
     for (const place of [...places].reverse()) { // the best hit on top
       const [x, y] = toScreen(place);
       pen.setTransform(ratio * size, 0, 0, ratio * size, x * ratio, y * ratio);
-      pen.globalAlpha = 0.72;
+      pen.globalAlpha = isFaded(place.group) ? 0.1 : 0.72;
       pen.fillStyle = color(`--g${place.group}`);
       pen.fill(shapes[place.group]);
     }
@@ -337,13 +354,16 @@ function drawMap(canvas) {
       const x = Math.max(half, Math.min(canvas.clientWidth - half - 52, middle));
       let y = Math.max(18, top - 11);
       while (taken.some((box) => Math.abs(box.y - y) < 19 && Math.abs(box.x - x) < box.half + half)) y -= 19;
-      taken.push({ x, y, half });
+      taken.push({ x, y, half, group });
+      pen.globalAlpha = isFaded(group) ? 0.45 : 1;
       pen.lineWidth = 5;
       pen.strokeStyle = color("--raised");
       pen.strokeText(name, x, y);
       pen.fillStyle = color(`--g${group}`);
       pen.fillText(name, x, y);
     });
+    pen.globalAlpha = 1;
+    labels = taken;
   }
 
   function zoomBy(factor, at = [canvas.clientWidth / 2, canvas.clientHeight / 2]) {
@@ -402,7 +422,9 @@ function drawMap(canvas) {
     drag = null;
     if (wasMoved) return;
     const place = nearest(event.offsetX, event.offsetY);
-    if (place && (event.pointerType === "mouse" || place === near)) place.link.click();
+    const label = labels.find((box) => Math.abs(box.x - event.offsetX) < box.half && Math.abs(box.y - 5 - event.offsetY) < 11);
+    if (label && !place) details[label.group].open = !details[label.group].open;
+    else if (place && (event.pointerType === "mouse" || place === near)) place.link.click();
     else point(place, [event.offsetX, event.offsetY]);
   });
   canvas.addEventListener("pointerleave", () => { if (!drag) point(null); });
