@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pubvec.records import Article, Author, Badge, Journal
+from pubvec.records import Article, Author, Badge, Journal, title_of
+from pubvec.retrieval.bibliography import article_number_of
 from pubvec.retrieval.folding import fold, fold_journal, fold_name, fold_title, fold_words
 from pubvec.retrieval.vocabulary import language_codes, subheading_name
 
@@ -126,6 +127,17 @@ def texts_of(article: Article) -> dict[str, list[str]]:
     return {field: [text for text in values if text] for field, values in texts.items()}
 
 
+def ranked_text(article: Article) -> str:
+    """Return the text whose words rank: title and abstract, and where one of them is missing what stands in its place.
+
+    A title that nobody translated is given in its own language, an abstract in another language or for other readers stands
+    for one that is missing, and a chapter has the title of its book beside its own.
+    """
+    abstracts = [article.abstract] if article.abstract else [other.text for other in article.other_abstracts]
+    book = article.book_title if article.book_title != article.title else None
+    return " ".join(text for text in (title_of(article), *abstracts, book) if text)
+
+
 def terms_of(article: Article) -> dict[str, set[str]]:
     """Return the folded values of each list of `article` by the field of the index that holds them whole."""
     journal = article.journal
@@ -169,7 +181,7 @@ def terms_of(article: Article) -> dict[str, set[str]]:
         "grant": {fold_title(g.grant_id) for g in grants if g.grant_id},
         "volume": _folded([journal.volume]),
         "issue": _folded([journal.issue]),
-        "page": set(_iter_pages(journal.pages)),
+        "page": set(_iter_pages(journal.pages or article_number_of(article))),
         "country": _folded([journal.country]),
         "article_id": {*doi, *_folded([article.pii, article.pmc_id])},
         "doi": set(doi),
@@ -241,8 +253,10 @@ def author_key(author: Author) -> str:
 
 
 def journal_key(journal: Journal) -> str:
-    """Return what identifies a journal: its NLM ID, else its name."""
-    return fold(journal.nlm_id or "") or fold_journal(journal.title or journal.iso_abbreviation or "")
+    """Return what identifies a journal: its NLM ID with the one abbreviation that NLM gives this ID, else its name."""
+    if journal.nlm_id:
+        return f"{fold(journal.nlm_id)}~{fold_journal(journal.medline_ta or '')}"
+    return fold_journal(journal.title or journal.iso_abbreviation or "")
 
 
 def journal_names(journal: Journal) -> set[str]:

@@ -79,6 +79,8 @@ _LINKED = re.compile(
     r"\b([a-z][a-z0-9]+)[-\s]?\b(alpha|beta|gamma|delta|epsilon|kappa|lambda|sigma|omega|theta)\b"
 )
 _GLUED = re.compile(r"\b([a-z][a-z0-9]+)(alpha|beta|gamma|delta|epsilon|kappa|lambda|sigma|omega|theta)\b")
+_IDEOGRAPH = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
+"""Chinese and Japanese are written without spaces; each character is a word of its own here, as phrases find it then."""
 _PUNCTUATION = re.compile(r"[^\w\s]")
 _DASHES = re.compile(r"[-‐‑‒–—/]")
 
@@ -87,7 +89,8 @@ def fold_text(text: str) -> str:
     """Fold running text before it is cut into words; letter case is left to the analyzer of the index.
 
     NFKC is applied, format characters (soft hyphens, zero-width spaces) and marks are dropped, letters such as `ø` and `ß`
-    become what they are written as without them, and Greek letters become their names.
+    become what they are written as without them, Greek letters become their names, and each Chinese or Japanese character
+    becomes a word.
     """
     if text.isascii():
         return text
@@ -95,7 +98,7 @@ def fold_text(text: str) -> str:
     decomposed = unicodedata.normalize("NFD", text)
     kept = "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf"))
     kept = _MICRO.sub("u", unicodedata.normalize("NFC", kept).translate(_LETTERS))
-    return _GREEK_LETTER.sub(_spell_greek, kept)
+    return _IDEOGRAPH.sub(r" \1 ", _GREEK_LETTER.sub(_spell_greek, kept))
 
 
 def greek_variants(words: tuple[str, ...]) -> list[tuple[str, ...]]:

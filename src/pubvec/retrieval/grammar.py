@@ -71,7 +71,8 @@ QUOTES = '"“”„'
 _OPERATORS = ("AND", "OR", "NOT")
 _HISTORY_LINE = re.compile(r"(?<![^\s(])#\d+(?=[\s)]|$)")
 _BRACKET = re.compile(r"\[[^\[\]]*\]")
-_WORD = re.compile(rf"[^\s(){QUOTES}\[]+")
+_WORD = re.compile(rf"[^\s(){QUOTES}\[]+(?:(?<=\d)\(\d\d\)(?=\d)[^\s(){QUOTES}\[]+)?")
+"""A word ends at a parenthesis, but for the two digits of a year in a publisher's identifier: `S1043-4666(19)30261-3`."""
 
 
 class ParsedQuery(NamedTuple):

@@ -23,6 +23,7 @@ from pubvec.retrieval.fields import (
     dates_of,
     join_marks,
     marks_of,
+    ranked_text,
     terms_of,
     texts_of,
     title_key,
@@ -302,7 +303,7 @@ def _document(row: int, entry: Entry) -> Any:
     for name, texts in texts_of(article).items():
         for text in texts:
             document.add_text(name, fold_text(text))
-    document.add_text("ranked", fold_text(f"{article.title} {abstract}"))
+    document.add_text("ranked", fold_text(ranked_text(article)))
     for name in (name for name, holds in flags if holds):
         document.add_text("flag", name)
     for name, terms in terms_of(article).items():
