@@ -191,8 +191,8 @@ def open_version(version: Version, *, is_any_schema: bool = False) -> tuple[Dens
         index = version.folder.parents[1]
         raise InputError(
             f"{index} has the fields of {'an older' if schema < SCHEMA else 'a newer'} pubvec (layout {schema}, this one "
-            f"searches layout {SCHEMA}): `pubvec compact {index}` writes it anew without encoding anything again; "
-            "`pubvec index` makes one that also has what older layouts lack: the order of files, and reference lists in layout 1"
+            f"searches layout {SCHEMA}): `pubvec compact {index}` writes it anew without encoding anything again; `pubvec "
+            "index` makes one that also has what older layouts lack: the order of files, and reference lists in layout 1"
         )
     return Dense(version.segments, read_live(version)), Lexical(version.folder / LEXICAL)
 
