@@ -158,8 +158,8 @@ def test_values_that_are_ticked_and_typed_add_up(open_page: OpenPage, has_script
     page.get_by_label("Filters").get_by_role("checkbox", name="Aspirin").check()
     if has_script:
         page.get_by_role("link", name="Remove filter: Aspirin").wait_for()
-    page.get_by_role("textbox", name="Another heading").fill("Stroke")
-    page.get_by_role("textbox", name="Another heading").press("Enter")
+    page.get_by_role("combobox", name="Another heading").fill("Stroke")
+    page.get_by_role("combobox", name="Another heading").press("Enter")
     page.get_by_role("link", name="Remove filter: Stroke").wait_for()
     assert page.get_by_role("link", name="Remove filter: Aspirin").is_visible()
     assert [value for value in parameters_of(page)["mesh"] if value] == ["Aspirin", "Stroke"]
@@ -172,6 +172,23 @@ def exported(page: Page, button: Any) -> list[str]:
     with page.expect_download() as download:
         button.click()
     return list(download.value.path().read_text("utf-8-sig").splitlines())
+
+
+def test_long_lists_are_narrowed_and_values_suggested(open_page: OpenPage) -> None:
+    page = open_page(f"/?q={QUERY}&n=1")
+    more = page.locator("fieldset", has_text="MeSH heading").locator("details.more")
+    more.locator("summary").click()
+    n_all = more.locator("li:visible").count()
+    more.get_by_role("searchbox").fill("tension")
+    page.wait_for_function(
+        "n => document.querySelectorAll('.more[open] li:not([hidden])').length < n", arg=n_all
+    )
+    assert all("tension" in text.lower() for text in more.locator("li:visible").all_inner_texts())
+    page.get_by_role("combobox", name="Name, as Smith J").press_sequentially("dunm")
+    page.wait_for_function("document.querySelector('#author-list option')?.value === 'Dunmore AB'")
+    page.get_by_role("link", name="Randomized trials").click()
+    page.get_by_role("link", name="Remove filter: Randomized trials").wait_for()
+    assert parameters_of(page)["quick"] == ["rct"]
 
 
 @pytest.mark.parametrize("has_script", [True, False])

@@ -302,7 +302,8 @@ def test_about_says_what_is_there_and_through_when(client: TestClient, searcher:
     assert facts["Through"] == f"{searcher.version.through[1]} (pubmed26n0001.xml)"
     assert facts["Retracted"] == "1"
     rows = page(client, "/about").findall(".//table[@class='bars']/tbody/tr")
-    assert sum(int(row.find("td").text) for row in rows) == 166
+    assert sum(int(row.find("td").text) for row in rows) == 165
+    assert "1 article has no year." in text_of(page(client, "/about").find(".//article"))
     assert searcher.version.through[1] in text_of(page(client, "/"))
 
 
@@ -551,6 +552,92 @@ def test_quick_filters_are_conditions_of_the_query_language(client: TestClient) 
     assert all("Randomized Controlled Trial" in hit["publication_types"] for hit in found)
     assert client.get(f"/search?q={QUERY}&quick=free_full_text&n=200").json()["n_matching"] < 166
     assert client.get(f"/search?q={QUERY}&quick=nothing").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"q={QUERY}",
+        "q=aspirin[ti]&mesh=Stroke",
+        f"q={QUERY}&publication_type=Review&quick=humans",
+        "mesh=Stroke&from=1990&to=1995",
+        "like=1000&language=fre",
+    ],
+)
+def test_counts_are_of_what_a_click_gives(client: TestClient, query: str) -> None:
+    tree = page(client, f"/?{query}")
+    chosen = parse_qs(query)
+
+    def n_matching(parameters: dict[str, list[str]]) -> int:
+        return int(client.get("/search", params={**parameters, "n": ["1"]}).json()["n_matching"])
+
+    n_seen = 0
+    for label in tree.findall(".//ul[@class='values']/li/label"):
+        (box,) = label.findall("input")
+        count = label.find("span[@class='count']")
+        if count is not None:
+            values = chosen.get(box.get("name"), [])
+            with_it = values if box.get("value") in values else [*values, box.get("value")]
+            assert int(text_of(count)) == n_matching({**chosen, box.get("name"): with_it}), box.attrib
+            n_seen += 1
+    assert n_seen > 5
+    for bar in tree.findall(".//ul[@class='decades']/li/a"):
+        shown_n = int(
+            text_of(bar.find("span[@class='count']")).removesuffix(" articles").removesuffix("articles")
+        )
+        assert shown_n == n_matching(parse_qs(urlsplit(bar.get("href")).query)) > 0
+
+
+def test_boxes_name_languages_spell_journals_once_and_hide_nothing(client: TestClient) -> None:
+    tree = page(client, f"/?q={QUERY}")
+    boxes = {
+        field.get("value"): text_of(label.find("span[@class='name']"))
+        for label in tree.findall(".//fieldset//label")
+        for field in label.findall("input")
+        if field.get("name") == "language"
+    }
+    assert boxes == {"eng": "English", "fre": "French"}
+    legends = [text_of(legend) for legend in tree.iter("legend")]
+    assert "MeSH heading all of" in legends and "Author any of" in legends
+    headings = {
+        field.get("value")
+        for field in tree.iter("input")
+        if field.get("name") == "mesh" and field.get("type") == "checkbox"
+    }
+    hits = client.get(f"/search?q={QUERY}&n=100").json()["hits"]
+    assert headings == {name for hit in hits for name in hit["mesh_headings"]}
+    types = [field.get("value") for field in tree.iter("input") if field.get("name") == "publication_type"]
+    assert not [name for name in types if name.startswith("Research Support")]
+
+
+def test_articles_without_a_year_have_a_bar_and_a_filter(
+    tmp_path_factory: pytest.TempPathFactory, client: TestClient
+) -> None:
+    tree = page(client, f"/?q={QUERY}&no_year=true")
+    assert "no year" in text_of(tree.find(".//ul[@class='chips']"))
+    assert submitted(tree, "search")["no_year"] == ["true"]
+    assert client.get("/search?q=aspirin&no_year=true").json()["n_matching"] == 1
+    (bar,) = [bar for bar in tree.findall(".//ul[@class='decades']/li/a") if "no year" in text_of(bar)]
+    assert "no_year=true" in bar.get("href")
+
+
+def test_suggestions_while_typing(client: TestClient) -> None:
+    def suggest(field: str, prefix: str) -> dict[str, int]:
+        response = client.get("/suggest", params={"field": field, "prefix": prefix})
+        assert response.status_code == 200
+        return {each["value"]: each["n"] for each in response.json()}
+
+    assert next(iter(suggest("mesh", "lactic"))) == "Acidosis, Lactic"
+    assert "Stroke" in suggest("mesh", "aspir")  # a heading of articles on it
+    assert list(suggest("journal", "imag")) == ["Imag Neurol"]
+    assert list(suggest("journal", "imaginary neu")) == ["Imag Neurol"]
+    assert list(suggest("author", "dunm")) == ["Dunmore AB"]
+    assert suggest("author", "zzz") == {}
+    for value, n in suggest("author", "a").items():
+        assert client.get("/search", params={"author": value, "q": "a stroke"}).json()["n_matching"] == n
+    assert client.get("/suggest?field=title&prefix=a").status_code == 422
+    for odd in ("*", "(", '"', "[ti]", "AND", "a" * 101):
+        assert client.get("/suggest", params={"field": "mesh", "prefix": odd}).status_code in (200, 422)
 
 
 def test_a_search_is_a_feed(client: TestClient) -> None:

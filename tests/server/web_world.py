@@ -163,7 +163,9 @@ def make_web_articles(n: int) -> list[Article]:
         sound._replace(pmid=CONCERN_PMID, corrections=doubted, abstract=abstract),
         sound._replace(pmid=UNTITLED_PMID, title="", abstract=abstract),
         make_whole_article(),
-        sound._replace(pmid=CITING_PMID, title="It cites.", references=[Reference("", WHOLE_PMID, None)]),
+        sound._replace(
+            pmid=CITING_PMID, title="It cites.", year=None, references=[Reference("", WHOLE_PMID, None)]
+        ),
     ]
 
 

@@ -69,3 +69,4 @@ from .versions import find_version as find_version
 from .versions import folder_of as folder_of
 from .versions import link_tree as link_tree
 from .versions import summary_of as summary_of
+from .vocabulary import language_name as language_name

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from pubvec.records import Author, Hit
 from pubvec.retrieval.constraints import Filters
+from pubvec.retrieval.fields import journal_key
 
 Sort = Literal["relevance", "year", "citations"]
 """Orders of a page: by relevance, the newest year first, or what the index cites most first."""
@@ -16,7 +17,7 @@ N_BEST = 100
 """The facets count the values of this many of the best hits."""
 N_BY_YEAR = 1000
 """A sort by year or by citations takes in this many of the best hits."""
-_N_VALUES = 8
+_N_VALUES = 100
 
 
 class FacetValue(NamedTuple):
@@ -70,7 +71,7 @@ def count_facets(hits: Sequence[Hit], chosen: Filters) -> Facets:
         _count_values(
             (term.name for article in articles for term in article.publication_types), chosen.publication_type
         ),
-        _count_values((hit.journal for hit in hits if hit.journal), chosen.journal),
+        _count_values(_journal_names(hits), chosen.journal),
         _count_values(
             (name for article in articles for name in {h.name for h in article.mesh_headings}), chosen.mesh
         ),
@@ -79,6 +80,16 @@ def count_facets(hits: Sequence[Hit], chosen: Filters) -> Facets:
             (name_author(author) for article in articles for author in article.authors), chosen.author
         ),
     )
+
+
+def _journal_names(hits: Sequence[Hit]) -> list[str]:
+    """Return the name of the journal of each hit. A journal with several spellings has the most frequent one."""
+    spellings: dict[str, Counter[str]] = {}
+    for hit in hits:
+        if hit.journal:
+            spellings.setdefault(journal_key(hit.article.journal), Counter())[hit.journal] += 1
+    names = {key: counts.most_common(1)[0][0] for key, counts in spellings.items()}
+    return [names[journal_key(hit.article.journal)] for hit in hits if hit.journal]
 
 
 def name_author(author: Author) -> str:

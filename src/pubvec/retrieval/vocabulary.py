@@ -333,6 +333,12 @@ def language_codes(value: str) -> tuple[str, ...]:
     return (code, *_OLD_CODES.get(code, ()))
 
 
+def language_name(code: str) -> str:
+    """Return the English name of a language by its code; an unknown code stands for itself."""
+    names = LANGUAGES.get(code)
+    return code if names is None else names[0].title()
+
+
 def is_language(value: str) -> bool:
     """Whether `value` is a language's name or code."""
     return fold_title(value) in _LANGUAGE_CODES

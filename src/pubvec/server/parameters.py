@@ -15,11 +15,13 @@ from pubvec.retrieval import (
     Constraint,
     Direction,
     Filters,
+    Not,
     Page,
     Ranking,
     Searcher,
     SearchRequest,
     Sort,
+    Years,
     all_of,
     parse_query,
 )
@@ -128,6 +130,8 @@ class Parameters(_KnownParameters):
     """PMIDs of articles, one of which must cite the hits."""
     quick: Annotated[list[Quick], BeforeValidator(_read_list(20)), Field(max_length=20)] = []
     """Names of `QUICK_FILTERS`. All of them must hold."""
+    no_year: Annotated[bool, BeforeValidator(lambda value: _drop_blank(value) or False)] = False
+    """True keeps the articles whose record has no year."""
     has_abstract: Annotated[bool, BeforeValidator(lambda value: _drop_blank(value) or False)] = False
     not_retracted: Annotated[bool, BeforeValidator(lambda value: _drop_blank(value) or False)] = False
     ranking: Ranking = "hybrid"
@@ -154,12 +158,15 @@ class Parameters(_KnownParameters):
     @property
     def is_empty(self) -> bool:
         """True if there is neither a query, nor an article to be similar to, nor a filter."""
-        return not self.q.strip() and self.like is None and not self.quick and self.filters == Filters()
+        return (
+            not self.q.strip() and self.like is None and self.constraint is None and self.filters == Filters()
+        )
 
     @property
     def constraint(self) -> Constraint | None:
-        """The conditions of the quick filters."""
-        return all_of(*(parse_query(QUICK_FILTERS[name][1]).constraint for name in dict.fromkeys(self.quick)))
+        """The conditions that are no `Filters`: the quick filters, and that there is no year."""
+        quick = [parse_query(QUICK_FILTERS[name][1]).constraint for name in dict.fromkeys(self.quick)]
+        return all_of(*quick, Not(Years(1, None)) if self.no_year else None)
 
     @property
     def end(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pubvec.records import Hit
-from pubvec.retrieval import FacetValue, name_author
+from pubvec.retrieval import name_author
 from pubvec.server.glance import (
     authors_of,
     citation_of,
@@ -104,11 +103,6 @@ def short_source_of(hit: Hit) -> str:
     return " ".join(str(part) for part in (hit.journal, hit.article.year) if part)
 
 
-def drop_funding(values: Sequence[FacetValue]) -> list[FacetValue]:
-    """Return the publication types without those that name who paid, unless they are chosen."""
-    return [value for value in values if value.is_chosen or not value.name.startswith("Research Support")]
-
-
 _pages = Environment(
     loader=FileSystemLoader(_FOLDER / "templates"),
     autoescape=True,
@@ -122,7 +116,6 @@ _pages.filters.update(
     author=name_author,
     citation=citation_of,
     designs=designs_of,
-    designs_only=drop_funding,
     paragraphs=paragraphs_of,
     passage=passage_of,
     spans=spans_of,

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from pubvec.retrieval import N_BEST, N_BY_YEAR, Page, Searcher
 from pubvec.server.ask_stream import N_EVIDENCE
+from pubvec.server.filters_box import view_filters
 from pubvec.server.glance import find_divider
 from pubvec.server.parameters import MAX_HITS, QUICK_FILTERS, Parameters, find_page, read_request
 from pubvec.server.search_service import Cancellation
@@ -43,6 +44,7 @@ def view_results(parameters: Parameters, searcher: Searcher, cancellation: Cance
     return {
         "parameters": parameters,
         "found": found,
+        **view_filters(searcher, parameters, found, cancellation.check),
         "heading": heading_of(searcher, parameters),
         "seed": None if parameters.like is None else searcher.articles([parameters.like])[0].article,
         "count": count_line(found, parameters),
@@ -156,6 +158,10 @@ def _chips(parameters: Parameters) -> Iterator[Chip]:
         for value in dict.fromkeys(values):
             others = [other for other in values if other != value]
             yield Chip(f"{_PREFIXES.get(name, '')}{value}", parameters.url("/", **{name: others}, offset=0))
-    for name, label in (("has_abstract", "with an abstract"), ("not_retracted", "not retracted")):
+    for name, label in (
+        ("no_year", "no year"),
+        ("has_abstract", "with an abstract"),
+        ("not_retracted", "not retracted"),
+    ):
         if getattr(parameters, name):
             yield Chip(label, parameters.url("/", **{name: False}, offset=0))

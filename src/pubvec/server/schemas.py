@@ -14,6 +14,9 @@ from pubvec.server.ask_stream import Failure, Piece, describe
 from pubvec.server.field_map import FieldMap
 from pubvec.tables import dict_of
 
+_N_VALUES = 8
+"""Maximum number of values of a facet in JSON."""
+
 
 class BadgeSchema(BaseModel):
     """A warning about an article, or a note that it corrects another one."""
@@ -207,7 +210,7 @@ def _describe_passage(hit: Hit) -> PassageSchema | None:
 
 def _describe_facets(facets: Facets) -> dict[str, list[FacetValue]]:
     values = {
-        name: [FacetValue(value=value.name, n=value.n) for value in getattr(facets, name)]
+        name: [FacetValue(value=value.name, n=value.n) for value in getattr(facets, name)[:_N_VALUES]]
         for name in ("publication_type", "journal", "mesh", "language", "author")
     }
     decades = [FacetValue(value=f"{first}..{last}", n=n) for first, last, n in facets.decades]

@@ -18,6 +18,7 @@ from pubvec.server.article_page import find_citing, hit_of
 from pubvec.server.ask_stream import stream_answer
 from pubvec.server.citing import refer
 from pubvec.server.field_map import map_field
+from pubvec.server.filters_box import Field, suggest
 from pubvec.server.parameters import (
     MAX_PMID,
     ExportParameters,
@@ -28,6 +29,7 @@ from pubvec.server.parameters import (
 )
 from pubvec.server.schemas import (
     ArticleResponse,
+    FacetValue,
     MapResponse,
     SearchResponse,
     SnowballResponse,
@@ -95,6 +97,14 @@ def make_search_router(service: SearchService, article_page: ArticlePage) -> API
                 map_field(searcher, parameters, check=cancellation.check)
             ),
         )
+
+    @router.get("/suggest")
+    async def complete(
+        request: Request, field: Field, prefix: Annotated[str, Query(min_length=1, max_length=100)]
+    ) -> list[FacetValue]:
+        """Return values of a filter that may be meant by the beginning of one."""
+        found = await service.run(request, lambda searcher, _: suggest(searcher, field, prefix))
+        return [FacetValue(value=value, n=n) for value, n in found]
 
     _add_article(router, service, article_page)
     _add_streams(router, service)

@@ -15,6 +15,30 @@ document.addEventListener("change", (event) => {
   }
 });
 
+// Long lists are narrowed by what is typed above them, and values that are typed are suggested.
+let waiting;
+document.addEventListener("input", (event) => {
+  const field = event.target;
+  const typed = field.value.trim().toLowerCase();
+  if (field.classList.contains("narrow")) {
+    for (const item of field.closest(".more").querySelectorAll("li")) {
+      item.hidden = !item.textContent.toLowerCase().includes(typed);
+    }
+  } else if (field.list) {
+    clearTimeout(waiting);
+    if (typed.length > 1 && ![...field.list.options].some((option) => option.value.toLowerCase() === typed)) {
+      waiting = setTimeout(() => complete(field), 150);
+    }
+  }
+});
+async function complete(field) {
+  try {
+    const response = await fetch(`/suggest?${new URLSearchParams({ field: field.name, prefix: field.value.trim() })}`);
+    if (!response.ok) return;
+    field.list.replaceChildren(...(await response.json()).map(({ value, n }) => make("option", { value, label: `${value} (${n.toLocaleString("en")})` })));
+  } catch { /* without suggestions the field works as well */ }
+}
+
 // What is left empty, or at its default, does not clutter the address.
 document.addEventListener("formdata", (event) => {
   const defaults = { sort: "relevance", ranking: "hybrid", n: event.target.id === "search" ? "10" : "" };
