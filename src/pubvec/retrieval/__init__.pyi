@@ -37,7 +37,9 @@ from .pages import Facets as Facets
 from .pages import FacetValue as FacetValue
 from .pages import Page as Page
 from .pages import Sort as Sort
+from .pages import Strength as Strength
 from .pages import name_author as name_author
+from .pages import strength_of as strength_of
 from .passages import find_passages as find_passages
 from .rag import Answer as Answer
 from .rag import AskConfig as AskConfig

@@ -13,6 +13,9 @@ from pubvec.retrieval.fields import journal_key
 Sort = Literal["relevance", "year", "citations"]
 """Orders of a page: by relevance, the newest year first, or what the index cites most first."""
 SORTS: tuple[Sort, ...] = ("relevance", "year", "citations")
+Strength = Literal["strong", "possible", "weak"]
+_STRONG, _POSSIBLE = 0.3, 0.03
+"""Least calibrated probabilities of a strong and of a possible match."""
 N_BEST = 100
 """The facets count the values of this many of the best hits."""
 N_BY_YEAR = 1000
@@ -60,6 +63,21 @@ class Page(NamedTuple):
     """Whether another page follows."""
     facets: Facets | None
     """None where they were not asked for."""
+    n_strong: int | None = None
+    """Number of strong matches among the best 100 hits; None where facets were not asked for, or nothing is calibrated."""
+
+
+def strength_of(hit: Hit) -> Strength | None:
+    """Return how well a hit matches, in a word; None where it has no calibrated probability."""
+    if hit.probability is None:
+        return None
+    return "strong" if hit.probability >= _STRONG else "possible" if hit.probability >= _POSSIBLE else "weak"
+
+
+def count_strong(hits: Sequence[Hit]) -> int | None:
+    """Count the strong matches; None where no hit has a calibrated probability."""
+    strengths = [strength_of(hit) for hit in hits]
+    return strengths.count("strong") if any(strengths) else None
 
 
 def count_facets(hits: Sequence[Hit], chosen: Filters) -> Facets:

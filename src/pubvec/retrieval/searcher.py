@@ -29,7 +29,17 @@ from pubvec.retrieval.known_items import KnownItem, describe_item, read_identifi
 from pubvec.retrieval.lexical import Entry
 from pubvec.retrieval.matching import MAX_VARIANTS
 from pubvec.retrieval.mesh import MeshTree
-from pubvec.retrieval.pages import N_BEST, N_BY_YEAR, SORTS, Facets, Page, Sort, count_facets, sort_hits
+from pubvec.retrieval.pages import (
+    N_BEST,
+    N_BY_YEAR,
+    SORTS,
+    Facets,
+    Page,
+    Sort,
+    count_facets,
+    count_strong,
+    sort_hits,
+)
 from pubvec.retrieval.passages import N_PASSAGES, find_passages
 from pubvec.retrieval.reading import Condition, Reading, conditions_of, describe
 from pubvec.retrieval.versions import find_version
@@ -371,6 +381,7 @@ class Searcher:
             request.is_narrowed,
             len(ranked.rows) > end,
             count_facets(best, request.filters) if with_facets else None,
+            count_strong(best) if with_facets else None,
         )
 
     def facets(self, request: SearchRequest) -> Facets:

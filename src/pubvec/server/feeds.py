@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from pubvec.retrieval import AddedAfter, Searcher, as_rss
-from pubvec.server.glance import strength_of
+from pubvec.retrieval import AddedAfter, Searcher, as_rss, strength_of
 from pubvec.server.parameters import Parameters, read_request
 from pubvec.server.search_service import Cancellation
 

@@ -8,11 +8,8 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from pubvec.records import Article, Author, Hit, Passage
-from pubvec.retrieval import name_author
+from pubvec.retrieval import name_author, strength_of
 
-Strength = Literal["strong", "possible", "weak"]
-_STRONG, _POSSIBLE = 0.3, 0.03
-"""Least calibrated probabilities of a strong and of a possible match."""
 _N_AUTHORS = 3
 _N_DESIGNS = 2
 _DESIGNS = {
@@ -95,13 +92,6 @@ def designs_of(article: Article) -> list[str]:
     found = list(dict.fromkeys(label for name, label in _DESIGNS.items() if name in named))
     implied = {label for each in found for label in _IMPLIED.get(each, ())}
     return [label for label in found if label not in implied][:_N_DESIGNS]
-
-
-def strength_of(hit: Hit) -> Strength | None:
-    """Return how well a hit matches, in a word. A hit without a calibrated probability has none."""
-    if hit.probability is None:
-        return None
-    return "strong" if hit.probability >= _STRONG else "possible" if hit.probability >= _POSSIBLE else "weak"
 
 
 def describe_strength(hit: Hit) -> str:

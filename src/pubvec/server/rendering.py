@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pubvec.records import Hit
-from pubvec.retrieval import name_author
+from pubvec.retrieval import name_author, strength_of
 from pubvec.server.glance import (
     authors_of,
     citation_of,
@@ -22,7 +22,6 @@ from pubvec.server.glance import (
     paragraphs_of,
     passage_of,
     spans_of,
-    strength_of,
 )
 
 HEADERS = {

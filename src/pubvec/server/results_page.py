@@ -48,6 +48,7 @@ def view_results(parameters: Parameters, searcher: Searcher, cancellation: Cance
         "heading": heading_of(searcher, parameters),
         "seed": None if parameters.like is None else searcher.articles([parameters.like])[0].article,
         "count": count_line(found, parameters),
+        "strong": _name_strong(found),
         "divider": find_divider(found.hits) if parameters.sort == "relevance" else None,
         "chips": list(_chips(parameters)),
         "n_chips": _N_CHIPS,
@@ -88,6 +89,15 @@ def count_line(found: Page, parameters: Parameters) -> str:
     if not found.is_narrowed:
         return f"{shown} of {n:,} {articles}"
     return f"{shown} of {n:,} {articles} that {'meets' if n == 1 else 'meet'} all conditions"
+
+
+def _name_strong(found: Page) -> str:
+    """Return the number of strong matches in words, or an empty text if nothing ranked the hits."""
+    n = found.n_strong
+    if n is None or not found.hits:
+        return ""
+    more = " or more" if n == N_BEST else ""
+    return "no strong match" if not n else f"{n}{more} strong match{'' if n == 1 else 'es'}"
 
 
 def name_years(years: str) -> str:
