@@ -33,6 +33,11 @@ SHOTS = {
     "answer": (f"/?q={QUERY}&answer=true", DESKTOP, "light"),
     "map": (f"/map?q={QUERY}", DESKTOP, "light"),
     "map-dark-phone": (f"/map?q={QUERY}", PHONE, "dark"),
+    "article": ("/articles/9005", DESKTOP, "light"),
+    "article-dark-phone": ("/articles/9005", PHONE, "dark"),
+    "error": ("/?q=aspirin[ti]+AND&mesh=Stroke", DESKTOP, "light"),
+    "empty": ("/?q=aspirin[ti]+AND+malaria[ti]", DESKTOP, "light"),
+    "start-phone": ("/", PHONE, "light"),
     "about": ("/about", DESKTOP, "light"),
 }
 N_COLORS = 96

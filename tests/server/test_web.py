@@ -30,8 +30,9 @@ from web_world import (
 )
 
 from pubvec.records import Term
+from pubvec.retrieval import strength_of
 from pubvec.retrieval.searcher import Searcher
-from pubvec.server.glance import designs_of
+from pubvec.server.glance import describe_strength, designs_of, find_divider
 from pubvec.server.parameters import QUICK_FILTERS
 from pubvec.server.rendering import HEADERS
 from pubvec.server.web import EXAMPLES
@@ -463,6 +464,20 @@ def test_a_hit_says_at_a_glance_what_it_is(client: TestClient) -> None:
     assert hit.find(".//h2/a").get("href") == "/articles/9005"
     marks = hit.findall(".//div[@class='abstract-box']//mark")
     assert {text_of(mark).lower() for mark in marks} & {"took", "mol", "holds"}
+
+
+def test_strength_is_said_in_words_and_a_line_stands_before_weaker_matches(searcher: Searcher) -> None:
+    hits = [
+        hit._replace(probability=p)
+        for hit, p in zip(searcher.search(QUERY, 4), (0.9, 0.1, 0.4, 0.001), strict=True)
+    ]
+    assert [strength_of(hit) for hit in hits] == ["strong", "possible", "strong", "weak"]
+    assert find_divider(hits, 2) == hits[3].pmid
+    assert find_divider(hits, 3) is None  # another strong match follows on a later page
+    assert find_divider(hits[:3], 2) is None
+    assert find_divider(hits[3:], 0) is None
+    assert strength_of(hits[0]._replace(probability=None)) is None
+    assert "90%" in describe_strength(hits[0])
 
 
 def test_designs_leave_out_what_others_imply() -> None:

@@ -102,10 +102,10 @@ def describe_strength(hit: Hit) -> str:
     return f"Similarity {hit.cosine:.2f}{chance}"
 
 
-def find_divider(hits: Sequence[Hit]) -> int | None:
-    """Return the PMID of the hit from which on no hit of a page is strong, if there are strong ones before it."""
+def find_divider(hits: Sequence[Hit], n_strong: int | None) -> int | None:
+    """Return the PMID of the first hit after the last of all `n_strong` strong matches, if the first page has them all."""
     strengths = [strength_of(hit) for hit in hits]
-    if "strong" not in strengths:
+    if not n_strong or strengths.count("strong") < n_strong:
         return None
     last = len(strengths) - strengths[::-1].index("strong")
     return hits[last].pmid if last < len(hits) else None

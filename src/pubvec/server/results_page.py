@@ -49,7 +49,7 @@ def view_results(parameters: Parameters, searcher: Searcher, cancellation: Cance
         "seed": None if parameters.like is None else searcher.articles([parameters.like])[0].article,
         "count": count_line(found, parameters),
         "strong": _name_strong(found),
-        "divider": find_divider(found.hits) if parameters.sort == "relevance" else None,
+        "divider": find_divider(found.hits, found.n_strong) if parameters.sort == "relevance" else None,
         "chips": list(_chips(parameters)),
         "n_chips": _N_CHIPS,
         "quick": _quick_filters(parameters),
