@@ -65,7 +65,9 @@ TORCH_MODELS = ("encoder/torch_encoder.py", "encoder/late_interaction.py", "enco
 ARCHITECTURE = "encoder/bert_hash.py"
 """One that transformers does not have."""
 ADDRESSES = {
-    "lxml": {"corpus/medline.py"},
+    "lxml": {"corpus/medline.py", "corpus/jats.py"},
+    "rispy": {"corpus/reference_files.py"},
+    "bibtexparser": {"corpus/reference_files.py"},
     "torch": {"training/", *TORCH_MODELS, ARCHITECTURE},
     "sentence_transformers": {"training/", *TORCH_MODELS},
     "transformers": {"training/", "encoder/torch_encoder.py", ARCHITECTURE},

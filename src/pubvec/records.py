@@ -10,6 +10,9 @@ import datetime
 import re
 from typing import Any, NamedTuple, get_origin, get_type_hints
 
+MADE_UP_IDS = 1_000_000_000
+"""Numbers from this one on stand for articles that have no PMID, see `corpus.drafts.MadeUpIds`. PMIDs have eight digits."""
+
 
 class Section(NamedTuple):
     """One part of a structured abstract."""
@@ -263,6 +266,8 @@ class Article(NamedTuple):
     location_labels: list[str]
     """The place of a chapter in its book: `Chapter 3`."""
     item_lists: list[ItemList]
+    body: list[Section]
+    """The sections of a full text; PubMed's records have none."""
 
 
 _LIST_FIELDS = [name for name, hint in get_type_hints(Article).items() if get_origin(hint) is list]
@@ -354,7 +359,9 @@ class Hit(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The article's page at PubMed."""
+        """The article's page at PubMed; of an article without a PMID the address of its DOI, else ""."""
+        if self.pmid >= MADE_UP_IDS:
+            return self.doi_url or ""
         return f"https://pubmed.ncbi.nlm.nih.gov/{self.pmid}/"
 
     @property

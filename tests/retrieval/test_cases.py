@@ -36,6 +36,8 @@ _READ = {  # file → PMIDs
     "16-concatenated.xml": [1181, 1182, 1183, 1184, 1185],
     "17f-empty-set.xml": [],
     "17l-set-with-attributes.xml": [1197],
+    "18a-pubmed-format.nbib": [1201],
+    "18b-pubmed-export.csv": [1202, 1203],
     "26-html-in-text.xml": [2101, 2102, 2103, 2104],
 }
 _REFUSED = {  # file → words of the message
@@ -48,6 +50,8 @@ _REFUSED = {  # file → words of the message
     "17e-html.xml": "found the root <html>",
     "17g-single-article-root.xml": "found the root <PubmedArticle>",
     "17h-pre-wrapped.xml": "found the root <pre>",
+    "17i-jats.xml": "an article in <pmc-articleset> has neither a title nor an abstract",
+    "18c-pmid-list.txt": "is a list of PMIDs, which holds no records: fetch them",
     "17j-dtd-subset.xml": "the DOCTYPE declares entities",
     "17k-html-entity.xml": "Entity 'eacute' not defined",
 }

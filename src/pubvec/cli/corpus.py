@@ -67,7 +67,12 @@ def download(
 @with_config(ParseConfig)
 @with_config(EngineConfig, "engine")
 def parse(
-    files: Annotated[list[str], typer.Argument(help="PubMed XML files, .xml or .xml.gz; - is stdin.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="PubMed XML, also gzipped; RIS, .nbib, BibTeX, CSL-JSON, CSV, TSV, JSON Lines or JATS; - is XML from stdin."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
     force: Force = False,
     as_json: AsJson = False,
@@ -75,7 +80,9 @@ def parse(
     config: ParseConfig,
     engine: EngineConfig,
 ) -> None:
-    """Turn PubMed XML files into articles/, one Parquet shard a file.
+    """Turn PubMed XML files, or files of references and full texts, into articles/, one Parquet shard a file.
+
+    What a file is, its content says. A record without a PMID gets a number of its own, which is the same in every run.
 
     Example: pubvec parse pubmed26n0001.xml.gz pubmed26n0002.xml.gz -o articles/
     """

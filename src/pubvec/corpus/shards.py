@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pubvec.corpus.config import ParseConfig
 from pubvec.corpus.inflate import STDIN, open_chunks
 from pubvec.corpus.medline import Deletion, parse_records
+from pubvec.corpus.own_files import find_kind, iter_own_articles
 from pubvec.corpus.scan import Flaw, RecordScanner
 from pubvec.errors import InputError
 from pubvec.files import atomic_path
@@ -88,8 +89,8 @@ def _paused_garbage_collection() -> Iterator[None]:
 def _iter_articles(source: str, summary: ShardSummary, config: ParseConfig) -> Iterator[Article]:
     """Yield the articles of a file; note deletions and flaws in `summary`."""
     last_pmid = None
-    with open_chunks(source, config) as chunks:
-        for item in parse_records(RecordScanner(chunks, source, config.max_record_bytes)):
+    with _open_records(source, config) as records:
+        for item in records:
             if isinstance(item, Article):
                 last_pmid = item.pmid
                 yield item
@@ -99,6 +100,16 @@ def _iter_articles(source: str, summary: ShardSummary, config: ParseConfig) -> I
                 summary.skipped.append(item)
             else:
                 raise InputError(_describe(item, source, last_pmid))
+
+
+@contextmanager
+def _open_records(source: str, config: ParseConfig) -> Iterator[Iterator[Article | Deletion | Flaw]]:
+    """Open a file of any known kind as an iterator over what it holds."""
+    if kind := find_kind(source, config):
+        yield iter_own_articles(source, kind, config)
+        return
+    with open_chunks(source, config) as chunks:
+        yield parse_records(RecordScanner(chunks, source, config.max_record_bytes))
 
 
 def _iter_groups(articles: Iterator[Article]) -> Iterator[list[Article]]:

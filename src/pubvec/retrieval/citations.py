@@ -17,7 +17,7 @@ from io import StringIO
 from typing import Any, NamedTuple, TextIO
 
 from pubvec.errors import ConfigError
-from pubvec.records import Article, Author, Hit
+from pubvec.records import MADE_UP_IDS, Article, Author, Hit
 from pubvec.retrieval.bibliography import PublicationDate, Reference, refer_to
 from pubvec.retrieval.folding import fold
 from pubvec.tables import dict_of
@@ -291,7 +291,7 @@ def _ris_fields(hit: Hit) -> Fields:
     # Most programs know pages alone, so an article number stands there as well as in the field of its own.
     yield from (("SP", pages.first or number), ("EP", pages.last), ("C7", number))
     yield "SN", journal.issn if is_article else " ".join(article.isbns)
-    yield from (("DO", article.doi), ("AN", str(hit.pmid)))
+    yield from (("DO", article.doi), ("AN", _pmid(hit)))
     # In a book's record some programs read C2 as an author.
     yield from (("C2", article.pmc_id),) if is_article else (("N1", _filled("PMCID: {}", article.pmc_id)),)
     yield from (("LA", language) for language in article.languages)
@@ -299,7 +299,7 @@ def _ris_fields(hit: Hit) -> Fields:
     yield from (("KW", keyword.text) for keyword in article.keywords)
     yield from (("N1", badge.kind.upper()) for badge in hit.badges)
     yield "N1", _filled("Pages: {}", pages.rest)
-    yield "UR", hit.url
+    yield "UR", hit.url or None
     yield "AB", article.abstract
 
 
@@ -342,7 +342,7 @@ def _bibtex_fields(hit: Hit, reference: Reference) -> Fields:
     yield "issn", _verbatim(journal.issn) if is_article else None
     yield "isbn", _verbatim(" ".join(article.isbns))
     yield "doi", _verbatim(article.doi)
-    yield "pmid", _verbatim(str(hit.pmid))
+    yield "pmid", _verbatim(_pmid(hit))
     yield "pmcid", _verbatim(article.pmc_id)
     yield "url", _verbatim(hit.url)
     yield "keywords", _bibtex("; ".join(heading.name for heading in article.mesh_headings))
@@ -515,7 +515,7 @@ def _csl_fields(hit: Hit) -> Iterator[tuple[str, Any]]:
         "ISSN": journal.issn if is_article else None,
         "ISBN": " ".join(article.isbns),
         "DOI": article.doi,
-        "PMID": str(hit.pmid),
+        "PMID": _pmid(hit),
         "PMCID": article.pmc_id,
         "URL": hit.url,
         "language": _LANGUAGES.get(article.languages[0], article.languages[0]) if article.languages else None,
@@ -559,6 +559,11 @@ def _notes(hit: Hit, reference: Reference) -> Iterator[str]:
     yield from (badge.kind for badge in hit.badges)
     if reference.pages.rest:
         yield f"Pages: {reference.pages.rest}"
+
+
+def _pmid(hit: Hit) -> str | None:
+    """Return the PMID; None where the number is made up, which another program would take for a PMID."""
+    return str(hit.pmid) if hit.pmid < MADE_UP_IDS else None
 
 
 def _filled(template: str, text: str | None) -> str | None:

@@ -123,6 +123,7 @@ def texts_of(article: Article) -> dict[str, list[str]]:
             article.pmc_id,
         ],
         "coi": [getattr(article, "coi_statement", None)],
+        "body": [part for section in list_of(article, "body") for part in (section.label, section.text)],
     }
     return {field: [text for text in values if text] for field, values in texts.items()}
 

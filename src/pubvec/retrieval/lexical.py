@@ -46,6 +46,7 @@ _TEXT_FIELDS = (
     "affiliation",
     "source",
     "coi",
+    "body",
 )
 # A condition on a journal looks into its name and its NLM ID; `title_key` finds an article by its whole title.
 _TERM_FIELDS = (

@@ -49,7 +49,7 @@ FIELDS_OF: dict[TextField, tuple[str, ...]] = {
     "abstract": ("abstract", "other_abstract"),
     "text": _TIAB,
     "text_word": _TEXT_WORD,
-    "all": (*_TEXT_WORD, "person", "source", "affiliation", "coi"),
+    "all": (*_TEXT_WORD, "person", "source", "affiliation", "coi", "body"),
     "affiliation": ("affiliation",),
     "keyword": ("keyword",),
     "vernacular": ("vernacular",),
