@@ -14,6 +14,10 @@ class InputError(PubvecError):
     """An input is missing, damaged or of the wrong kind."""
 
 
+class UnreadableError(InputError):
+    """The operating system does not let an input be read, which says nothing of what it holds."""
+
+
 class OutputError(PubvecError):
     """An output cannot be written: it exists already, is locked, or belongs to other settings."""
 

@@ -7,11 +7,13 @@ manifest is written last and the folder renamed: a folder that has its manifest 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import secrets
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +26,7 @@ from typing import Any
 
 import filelock
 
-from pubvec.errors import CompleteError, InputError, OutputError
+from pubvec.errors import CompleteError, InputError, OutputError, UnreadableError
 
 MANIFEST = "manifest.json"
 """Manifest of a data folder."""
@@ -35,6 +37,18 @@ _LOCK = ".lock"
 TEMPORARY = ".tmp"
 _DATA_OF_TRAINING = ("train scores",)
 """Verbs of training that make data, not a model."""
+_SYSTEM_FAULTS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ELOOP,
+)
+"""Errors of the operating system that say nothing of the content of a file."""
 _REPORTED_PACKAGES = ("pubvec", "numpy", "pyarrow", "lxml", "torch", "sentence-transformers", "onnxruntime")
 
 
@@ -280,11 +294,41 @@ def read_manifest(folder: Path | str, *, made_by: str) -> Manifest:
     folder = Path(folder)
     for name in (MANIFEST, MODEL_MANIFEST):
         path = folder / name
-        if path.is_file():
+        if is_file(path):
             return _parse_manifest(path)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: `pubvec {made_by}` makes it")
     raise InputError(f"{folder} has no {MANIFEST}, so it is not complete: `pubvec {made_by}` makes it")
+
+
+def is_file(path: Path) -> bool:
+    """Return whether `path` is a regular file. A folder that may not be entered is an error, not a missing file.
+
+    Raises:
+        InputError: the operating system does not say.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        if error.errno in _SYSTEM_FAULTS:
+            raise fault_of(path, error) from error
+        return False
+
+
+def fault_of(path: Path, error: BaseException) -> InputError:
+    """Return the error that tells why `path` could not be opened: the words of the operating system, or damage.
+
+    A file that is missing or holds other bytes than were written is damaged. A file that this user may not read, a disk
+    that fails and a process with too many open files say nothing of its content. Native libraries pass on the words of the
+    system, and not its number.
+    """
+    code = getattr(error, "errno", None)
+    words = str(error)
+    for each in _SYSTEM_FAULTS:
+        if code == each or (code is None and os.strerror(each) in words):
+            named = getattr(error, "filename", None)
+            return UnreadableError(f"{named or path} cannot be read: {os.strerror(each)}")
+    return InputError(f"{path} is damaged ({words or type(error).__name__}): `pubvec verify` tells what else is")
 
 
 class _Entries(dict[str, Any]):
@@ -315,7 +359,7 @@ def _parse_manifest(path: Path) -> Manifest:
         reason = str(error) or type(error).__name__
         raise InputError(f"{path} is damaged ({reason}): make the folder again") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise fault_of(path, error) from error
     entries = _Entries(manifest.config), _Entries(manifest.counts)
     for entry in entries:
         entry.path = path

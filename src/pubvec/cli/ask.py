@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pubvec.cli.console import console
-from pubvec.cli.index import IndexFolder
+from pubvec.cli.index import IndexFolder, TrustIndex
 from pubvec.cli.options import with_config
 from pubvec.cli.search import MeshTreeFile, Model, Reranker, describe_hit, open_searcher
 from pubvec.retrieval import Answer, AskConfig, ChatConfig
@@ -38,6 +38,7 @@ def ask(
     rerank: Reranker = None,
     mesh_tree: MeshTreeFile = None,
     model: Model = None,
+    trust_index: TrustIndex = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer and its evidence as JSON.")] = False,
     *,
     config: _Settings,
@@ -50,7 +51,7 @@ def ask(
     """
     from pubvec.retrieval import iter_answer
 
-    searcher = open_searcher(index, model, mesh_tree=mesh_tree, reranker=rerank)
+    searcher = open_searcher(index, model, mesh_tree=mesh_tree, reranker=rerank, trust_index=trust_index)
     hits = searcher.search(question, 5 * config.n_evidence, with_passages=True)
     for piece in iter_answer(question, hits, searcher.count_tokens, config, config):
         if isinstance(piece, str) and not as_json:

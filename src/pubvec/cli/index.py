@@ -18,6 +18,18 @@ from pubvec.engine import EngineConfig
 from pubvec.retrieval import IndexConfig
 
 IndexFolder = Annotated[Path, typer.Argument(help="Folder made by index.")]
+IndexModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", help="Where the model is that made the index.", show_default="where it was then"
+    ),
+]
+TrustIndex = Annotated[
+    bool,
+    typer.Option(
+        "--trust-index", help="Fetch the model that the index names if it is not on this machine."
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -68,6 +80,8 @@ def update(
     allow_gaps: Annotated[
         bool, typer.Option("--allow-gaps", help="Take files whose numbers do not follow those in the index.")
     ] = False,
+    model: IndexModel = None,
+    trust_index: TrustIndex = False,
     as_json: AsJson = False,
     *,
     config: ParseConfig,
@@ -91,6 +105,8 @@ def update(
             is_baseline=baseline,
             allow_gaps=allow_gaps,
             engine=open_engine(engine),
+            model=model,
+            trust_index=trust_index,
         )
     console().say_done(f"{index}, version {version.number}", version.manifest, as_json=as_json)
     for line in _describe_update(read_info(index).gaps, version.manifest.counts):
@@ -142,6 +158,8 @@ def verify(index: IndexFolder) -> None:
 def compact(
     index: IndexFolder,
     keep: Annotated[int, typer.Option(min=1, help="Versions to keep, the new one among them.")] = 1,
+    model: IndexModel = None,
+    trust_index: TrustIndex = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the articles that are left as one segment, and drop old versions.
@@ -151,5 +169,5 @@ def compact(
     from pubvec.retrieval import compact as stage
 
     with console().progress():
-        version = stage(index, keep=keep)
+        version = stage(index, keep=keep, model=model, trust_index=trust_index)
     console().say_done(f"{index}, version {version.number}", version.manifest, as_json=as_json)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from pubvec.cli.console import console
-from pubvec.cli.index import IndexFolder
+from pubvec.cli.index import IndexFolder, TrustIndex
 from pubvec.cli.options import CommandLine, with_config
 from pubvec.cli.search import TEXT, MeshTreeFile, Model, RankingName, open_searcher, opened, write
 from pubvec.errors import InputError
@@ -60,6 +60,8 @@ def add(
             show_default="0.5 for a question without conditions",
         ),
     ] = None,
+    model: Model = None,
+    trust_index: TrustIndex = False,
     *,
     config: Filters,
 ) -> None:
@@ -78,6 +80,7 @@ def add(
         min_probability=min_probability,
         articles=() if articles is None else read_pmids(articles),
         is_all_new=all_new,
+        searcher=open_searcher(index, model, trust_index=trust_index),
     )
     console().say(f"Saved: {_describe(search)}")
 
@@ -107,6 +110,7 @@ def run(
     ] = None,
     mesh_tree: MeshTreeFile = None,
     model: Model = None,
+    trust_index: TrustIndex = False,
     form: Annotated[
         str,
         typer.Option(
@@ -129,7 +133,7 @@ def run(
     names = [search.name for search in list_saved(index)] if name is None else [name]
     if not names:
         raise InputError(f"{index} has no saved search: `pubvec saved add {index} NAME QUERY` makes one")
-    searcher = open_searcher(index, model, mesh_tree=mesh_tree)
+    searcher = open_searcher(index, model, mesh_tree=mesh_tree, trust_index=trust_index)
     with ExitStack() as stack:
         runs = [stack.enter_context(deliver_saved(index, each, searcher=searcher)) for each in names]
         with opened(output) as file:

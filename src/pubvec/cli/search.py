@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from pubvec.cli.console import console
-from pubvec.cli.index import IndexFolder
+from pubvec.cli.index import IndexFolder, TrustIndex
 from pubvec.cli.options import with_config
 from pubvec.errors import ConfigError
 from pubvec.files import atomic_path
@@ -84,6 +84,7 @@ def search(
     mesh_tree: MeshTreeFile = None,
     as_of: Annotated[int | None, typer.Option("--as-of", help="An older version of the index.")] = None,
     model: Model = None,
+    trust_index: TrustIndex = False,
     form: Annotated[
         str,
         typer.Option(
@@ -109,7 +110,7 @@ def search(
     _check_rerank(rerank, offset, sort)
     if as_json and form != TEXT:
         raise ConfigError(f"--json and --format {form} ask for two formats: give one of them")
-    searcher = open_searcher(index, model, as_of=as_of, mesh_tree=mesh_tree, reranker=rerank)
+    searcher = open_searcher(index, model, as_of=as_of, mesh_tree=mesh_tree, reranker=rerank, trust_index=trust_index)
     request = searcher.read(
         query or "",
         like=like or (),
@@ -154,6 +155,8 @@ def snowball(
         ),
     ] = TEXT,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
+    model: Model = None,
+    trust_index: TrustIndex = False,
     *,
     config: Filters,
 ) -> None:
@@ -163,11 +166,10 @@ def snowball(
 
     Example: pubvec snowball index/ 1001 1002 --direction backward
     """
-    from pubvec.retrieval import Searcher
     from pubvec.retrieval import snowball as follow
 
     found = follow(
-        Searcher(index),
+        open_searcher(index, model, trust_index=trust_index),
         pmids,
         n,
         direction=direction,  # type: ignore[arg-type]  # checked there
@@ -232,6 +234,7 @@ def alert(
     ] = None,
     mesh_tree: MeshTreeFile = None,
     model: Model = None,
+    trust_index: TrustIndex = False,
     form: Annotated[
         str,
         typer.Option(
@@ -250,7 +253,7 @@ def alert(
     """
     from pubvec.retrieval import as_rss, find_new
 
-    searcher = open_searcher(index, model, mesh_tree=mesh_tree)
+    searcher = open_searcher(index, model, mesh_tree=mesh_tree, trust_index=trust_index)
     hits, n_new = find_new(
         searcher,
         query,
@@ -278,12 +281,13 @@ def open_searcher(
     as_of: int | None = None,
     mesh_tree: Path | None = None,
     reranker: str | None = None,
+    trust_index: bool = False,
 ) -> Searcher:
     """An index open for the verbs that search it."""
     from pubvec.retrieval import MeshTree, Searcher
 
     mesh = None if mesh_tree is None else MeshTree.read(mesh_tree)
-    return Searcher(index, model, as_of=as_of, mesh=mesh, reranker=reranker)
+    return Searcher(index, model, as_of=as_of, mesh=mesh, reranker=reranker, trust_index=trust_index)
 
 
 @contextmanager

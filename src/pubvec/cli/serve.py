@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pubvec.cli.console import console
-from pubvec.cli.index import IndexFolder
+from pubvec.cli.index import IndexFolder, TrustIndex
 from pubvec.cli.options import with_config
 from pubvec.cli.search import Model
 from pubvec.encoder import DEFAULT_MODEL
@@ -49,6 +49,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     model: Model = None,
+    trust_index: TrustIndex = False,
     reranker: RerankModel = None,
     cors_origin: Origins = [],  # noqa: B006  never changed
     strict_model: StrictModel = False,
@@ -68,7 +69,16 @@ def serve(
     def say(address: str) -> None:
         console().say(f"{address}/ serves {what}; interrupt to stop")
 
-    run(index, model=model, reranker=reranker, chat=chat, limits=limits, config=config, on_ready=say)
+    run(
+        index,
+        model=model,
+        reranker=reranker,
+        chat=chat,
+        limits=limits,
+        config=config,
+        on_ready=say,
+        trust_index=trust_index,
+    )
 
 
 @with_config(LimitsConfig, "limits")
@@ -102,6 +112,7 @@ def mcp(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     model: Model = None,
+    trust_index: TrustIndex = False,
     *,
     limits: LimitsConfig,
 ) -> None:
@@ -116,13 +127,15 @@ def mcp(
     from pubvec.server import serve_http, serve_stdio
 
     if transport == "stdio":
-        serve_stdio(index, model)
+        serve_stdio(index, model, trust_index=trust_index)
         return
 
     def say(address: str) -> None:
         console().say(f"{address}/mcp serves {index}; interrupt to stop")
 
-    serve_http(index, model, config=config, limits=limits, on_ready=say)
+    serve_http(
+        index, model, config=config, limits=limits, on_ready=say, trust_index=trust_index
+    )
 
 
 def _make_config(

@@ -23,6 +23,7 @@ from .protocols import Scorer as Scorer
 from .protocols import TextPairs as TextPairs
 from .registry import DEFAULT_MODEL as DEFAULT_MODEL
 from .registry import cache_folder as cache_folder
+from .registry import find_local as find_local
 from .registry import list_models as list_models
 from .registry import name_of as name_of
 from .registry import resolve as resolve

@@ -11,6 +11,18 @@ _WANTED_TOO = ("onnx/model.onnx", "onnx/model_quantized.onnx", "artifact.metadat
 """The ONNX graphs, and the file in which ColBERT's authors keep lengths and masks."""
 
 
+def find_in_cache(repository: str, revision: str | None = None) -> Path | None:
+    """Return the folder in the hub's cache of a repository that was fetched before, without any connection; or None."""
+    try:
+        import huggingface_hub
+    except ImportError:
+        return None
+    try:
+        return Path(huggingface_hub.snapshot_download(repository, revision=revision, local_files_only=True))
+    except Exception:  # the hub's errors share no base class, and each of them means that it is not there
+        return None
+
+
 def fetch_from_hub(
     repository: str, *, revision: str | None = None, with_graphs: bool = True, with_code: bool = False
 ) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pubvec.encoder.hub import fetch_from_hub
+from pubvec.encoder.hub import fetch_from_hub, find_in_cache
 from pubvec.encoder.packaged import PACKAGED, fetch_packaged
 from pubvec.errors import InputError, PubvecError
 
@@ -83,6 +83,31 @@ def resolve(name_or_path: str | Path, *, revision: str | None = None, with_code:
             f"{name} is not a folder: give a model folder, {known}, or the name of a hub repository"
         )
     return fetch_from_hub(name, revision=revision, with_code=with_code)
+
+
+def find_local(name_or_path: str | Path) -> Path | None:
+    """Find the folder of a model that is on this machine, without any connection.
+
+    Args:
+        name_or_path: as `resolve` takes it.
+
+    Returns:
+        The folder that `resolve` would return; None where there is none, or where it would have to be fetched.
+    """
+    name, revision = _split_revision(name_or_path, None)
+    path = Path(name_or_path).expanduser()
+    repository: str | None = None
+    if isinstance(name_or_path, str) and (name in PACKAGED or name in RELEASED or name in PLANNED):
+        places = [cache_folder() / name] if name in PACKAGED else [_find_released(name)]
+        if revision is None and places[0] is not None and places[0].is_dir():
+            return places[0]
+        owner = os.environ.get(HUB_OWNER)
+        repository = PACKAGED[name].repository if name in PACKAGED else owner and f"{owner}/{name}"
+    elif path.is_dir():
+        return path
+    elif isinstance(name_or_path, str) and _HUB_NAME.fullmatch(name):
+        repository = name
+    return find_in_cache(repository, revision) if repository else None
 
 
 def name_of(name_or_path: str | Path, revision: str | None = None) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pubvec.encoder import EncodeConfig, Shard, TextEncoder, encode_to_folder, read_vectors
 from pubvec.engine import Engine
-from pubvec.files import OutputFolder, atomic_path, read_manifest, remove
+from pubvec.files import OutputFolder, atomic_path, fault_of, read_manifest, remove
 from pubvec.progress import report
 from pubvec.records import Article, Badge
 from pubvec.retrieval.article_sources import ArticleSource
@@ -133,9 +133,12 @@ def _fill(out: OutputFolder, plan: VersionPlan, vectors: Dense | None) -> None:
 
 def read_live(version: Version) -> BoolArray:
     """The rows of `version` that can be found are true. *Shape:* (n_rows,)"""
-    bits = np.load(version.folder / LIVE, allow_pickle=False)
-    n_rows = version.manifest.counts["n_rows"]
-    live: BoolArray = np.unpackbits(bits, count=n_rows, bitorder="little").astype(bool)
+    try:
+        bits = np.load(version.folder / LIVE, allow_pickle=False)
+        n_rows = version.manifest.counts["n_rows"]
+        live: BoolArray = np.unpackbits(bits, count=n_rows, bitorder="little").astype(bool)
+    except (OSError, EOFError, ValueError, TypeError) as error:
+        raise fault_of(version.folder / LIVE, error) from error
     return live
 
 

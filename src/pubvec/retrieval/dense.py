@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pubvec.encoder import FloatArray
 from pubvec.errors import InputError, OutputError, require
-from pubvec.files import atomic_path
+from pubvec.files import atomic_path, fault_of
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -51,8 +51,8 @@ class Segment:
             self.keys = np.load(folder / KEYS, mmap_mode="r", allow_pickle=False)
             self.vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
             self.codes = faiss.read_index(str(folder / CODES), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(f"{folder} is damaged ({error}): `pubvec verify` tells what else is") from error
+        except (OSError, EOFError, ValueError, RuntimeError) as error:
+            raise fault_of(folder, error) from error
 
     def scan(self, vector: FloatArray, n: int, mask: BoolArray | None) -> tuple[IntArray, FloatArray]:
         """Return about the `n` nearest of the rows in `mask`, `n` of them or all, and estimates of their cosines."""

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from pubvec.collection import nlm_number
 from pubvec.errors import InputError
-from pubvec.files import atomic_path
+from pubvec.files import atomic_path, fault_of
 from pubvec.records import Article
 from pubvec.tables import rows_of, table_of
 
@@ -117,8 +117,8 @@ def read_history(folder: Path, counts: Mapping[str, Any]) -> History:
             files = table["file"].to_pylist()
             articles = rows_of(Article, table.drop_columns(["file"]))
             superseded = tuple(map(Superseded, articles, files))
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise InputError(f"{folder} is damaged ({error}): `pubvec verify` tells what else is") from error
+    except (OSError, EOFError, ValueError, KeyError, pa.ArrowException) as error:
+        raise fault_of(folder, error) from error
     applied = tuple(FileRange(*part) for part in counts["applied"])
     return History(applied, counts["last_file"], counts["floor"], withdrawn, superseded)
 

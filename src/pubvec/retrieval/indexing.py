@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pubvec.encoder import ONNX_FILES, TextEncoder, load, read_vectors, resolve
+from pubvec.encoder import ONNX_FILES, TextEncoder, find_local, load, read_vectors, resolve
 from pubvec.engine import Engine, threads_of
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import (
@@ -33,6 +34,7 @@ from pubvec.retrieval.versions import (
     LEXICAL,
     Version,
     find_changed,
+    drop,
     find_version,
     folder_of,
     list_versions,
@@ -119,11 +121,20 @@ def _begin(source: ArticlesFolder, config: IndexConfig) -> History:
     return begin(source.names, source.orders, source.withdrawn, superseded)
 
 
-def compact(index: Path | str, *, keep: int = 1) -> Version:
+def compact(
+    index: Path | str, *, keep: int = 1, model: str | None = None, trust_index: bool = False
+) -> Version:
     """Write the live articles as one segment, the next version, and drop all but the newest `keep` versions.
+
+    Args:
+        index: folder made by `index`.
+        keep: versions that stay, the new one among them. Searches that have another one open keep it until they end.
+        model: where the model is that made the index. None: where it was then.
+        trust_index: fetch the model that the index names where it is not on this machine.
 
     Raises:
         ConfigError: `keep` is below 1.
+        InputError: the index is damaged, or the model is another one, or gone.
         OutputError: another process writes the index.
     """
     if keep < 1:
@@ -140,7 +151,7 @@ def compact(index: Path | str, *, keep: int = 1) -> Version:
             source.keys["file"] = history.last
         marks = lexical.all_marks() if is_older else lexical.marks_of(source.keys["pmid"].tolist())
         plan = VersionPlan(base.number + 1, [source], rows, marks, base.through, history)
-        encoder = open_encoder(Path(index))
+        encoder = open_encoder(Path(index), model, trust_index=trust_index)
         version = write_version(
             folder_of(Path(index), plan.number),
             plan,
@@ -151,7 +162,7 @@ def compact(index: Path | str, *, keep: int = 1) -> Version:
         )
         publish(Path(index), version)
         for old in list_versions(Path(index))[:-keep]:
-            remove(old.folder)
+            drop(old)
     return version
 
 
@@ -194,17 +205,28 @@ def open_version(version: Version, *, is_any_schema: bool = False) -> tuple[Dens
             f"searches layout {SCHEMA}): `pubvec compact {index}` writes it anew without encoding anything again; `pubvec "
             "index` makes one that also has what older layouts lack: the order of files, and reference lists in layout 1"
         )
-    return Dense(version.segments, read_live(version)), Lexical(version.folder / LEXICAL)
+    opened = Dense(version.segments, read_live(version)), Lexical(version.folder / LEXICAL)
+    if read_manifest(version.folder, made_by="index") != version.manifest:
+        raise InputError(f"{version.folder} was replaced while it was opened: repeat the command")
+    return opened
 
 
-def open_encoder(index: Path, model: str | None = None, n_threads: int | None = None) -> TextEncoder:
-    """Open the model that made the index; `model`: another place where it is.
+def open_encoder(
+    index: Path, model: str | None = None, n_threads: int | None = None, *, trust_index: bool = False
+) -> TextEncoder:
+    """Open the model that made the index.
+
+    Args:
+        index: folder made by `index`.
+        model: another place where the model is.
+        n_threads: see `load`.
+        trust_index: fetch the model that the index names where it is not on this machine.
 
     Raises:
-        InputError: it is gone, has been changed since, or has another width than the vectors.
+        InputError: it is gone or would have to be fetched, has been changed since, or has another width than the vectors.
     """
     manifest = read_manifest(index, made_by="index")
-    path = resolve(model or manifest.config["model"])
+    path = resolve(model) if model else _find_model(index, manifest.config["model"], trust_index)
     if hash_weights(path) != manifest.config["model_sha256"]:
         raise InputError(
             f"{path} is not the model that made {index} ({manifest.config['model']}): its vectors cannot be compared with "
@@ -217,6 +239,23 @@ def open_encoder(index: Path, model: str | None = None, n_threads: int | None = 
             "use the model that made the index"
         )
     return encoder
+
+
+def _find_model(index: Path, name: Any, is_trusted: bool) -> Path:
+    """Return the folder of the model `name` that `index` names. A name from a stranger makes nothing be fetched unasked."""
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{index} is damaged: its model is {name!r:.40}")
+    if is_trusted:
+        return resolve(name)
+    folder = find_local(name)
+    if folder is not None:
+        return folder
+    if Path(name).is_absolute():
+        raise InputError(f"the model of {index} was {name}, which is gone: --model FOLDER says where it is now")
+    raise InputError(
+        f"{index} names the model {name!r:.200}, which is not on this machine and is fetched only after a yes: add "
+        "--trust-index (trust_index=True) to fetch it, or give --model NAME or --model FOLDER"
+    )
 
 
 def hash_weights(model: Path) -> str:

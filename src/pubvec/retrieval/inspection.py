@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from pubvec.errors import InputError
+from pubvec.errors import InputError, UnreadableError
 from pubvec.files import read_manifest
 from pubvec.retrieval.history import read_history
 from pubvec.retrieval.indexing import open_version
 from pubvec.retrieval.lexical import Lexical
-from pubvec.retrieval.versions import Version, find_changed, find_version, list_versions
+from pubvec.retrieval.versions import Version, find_changed, find_version, list_versions, read_again
 
 _BLOCK = 16_384
 _TOLERANCE = 2e-3
@@ -58,15 +59,23 @@ def info(index: Path | str) -> IndexInfo:
         InputError: it is unfinished.
     """
     index = Path(index)
+    return read_again(index, lambda: _read_info(index))
+
+
+def _read_info(index: Path) -> IndexInfo:
     current = find_version(index)
     manifest = read_manifest(index, made_by="index")
-    files = {(path.stat().st_ino, path.stat().st_size) for path in index.rglob("*") if path.is_file()}
+    sizes: dict[int, int] = {}
+    for path in index.rglob("*"):
+        with suppress(OSError):  # a file that a writer has just removed takes no place
+            if path.is_file():
+                sizes[path.stat().st_ino] = path.stat().st_size
     return IndexInfo(
         model=manifest.config["model"],
         model_sha256=manifest.config["model_sha256"],
         dim=manifest.counts["dim"],
         n_articles=current.manifest.counts["n_articles"],
-        n_bytes=sum(size for _, size in files),
+        n_bytes=sum(sizes.values()),
         data_through_file=current.through[0],
         data_through_date=current.through[1],
         versions=[
@@ -90,8 +99,12 @@ def verify(index: Path | str) -> int:
     Raises:
         InputError: something is damaged; the message names all of it.
     """
-    find_version(Path(index))  # the current version is there, and is the one that was published
-    versions = list_versions(Path(index))
+    return read_again(Path(index), lambda: _verify(Path(index)))
+
+
+def _verify(index: Path) -> int:
+    find_version(index)  # the current version is there, and is the one that was published
+    versions = list_versions(index)
     flaws = [f"version {version.number}: {flaw}" for version in versions for flaw in _find_flaws(version)]
     if flaws:
         raise InputError(f"{index} is damaged: {'; '.join(flaws)}: make it again from its articles")
@@ -105,6 +118,8 @@ def _find_flaws(version: Version) -> list[str]:
         return flaws
     try:
         return list(_check_rows(version))
+    except UnreadableError:
+        raise
     except InputError as error:
         return [str(error)]
 

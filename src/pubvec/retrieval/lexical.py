@@ -6,6 +6,10 @@ Ranking is BM25 over the stems of title and abstract; what must match is compare
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +18,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from pubvec.errors import InputError, OutputError, PubvecError, require
+from pubvec.files import fault_of
 from pubvec.records import Article, Badge
 from pubvec.retrieval.constraints import Constraint, DateField, TermField
 from pubvec.retrieval.dense import IntArray
@@ -58,6 +63,10 @@ _TERM_FIELDS = (
 _DATE_FIELDS = get_args(DateField)
 _NUMBERS = ("row", "pmid", "year", "added", "marks", "cites", *_DATE_FIELDS)
 _HEAP_BYTES = 256_000_000
+_MANAGED = ".managed.json"
+"""The file in which tantivy lists what it may delete."""
+_MEMORY = "/dev/shm"  # noqa: S108  a private folder is made below it
+"""A folder that can be written even in a container whose file system cannot."""
 _LONGEST_WORD = 64
 _AUXILIARIES = [
     "can",
@@ -127,6 +136,7 @@ def write_lexical(folder: Path) -> Iterator[LexicalWriter]:
     """
     folder.mkdir(exist_ok=True)
     try:
+        _refuse_names(folder)
         writer = LexicalWriter(_open_or_create(folder))
         yield writer
         writer.finish()
@@ -141,13 +151,15 @@ class Lexical:
 
     def __init__(self, folder: Path) -> None:
         tantivy = require("tantivy", extra="search")
+        _refuse_names(folder)
         try:
-            self._index = tantivy.Index.open(str(folder))
-        except ValueError as error:
-            raise InputError(f"{folder} is damaged ({error}): `pubvec verify` tells what else is") from error
-        self._index.config_reader("Manual")
-        self._words, self._stems = _register_analyzers(self._index)
-        self._searcher = self._index.searcher()
+            with _linked(folder) as place:
+                self._index = tantivy.Index.open(str(place))
+                self._index.config_reader("Manual")
+                self._words, self._stems = _register_analyzers(self._index)
+                self._searcher = self._index.searcher()
+        except (OSError, ValueError) as error:
+            raise fault_of(folder, error) from error
         self._query = tantivy.Query
         self.matching = Matching(self._index.schema, self._searcher, self._words)
 
@@ -336,6 +348,57 @@ def _open_or_create(folder: Path) -> Any:
     index = tantivy.Index(builder.build(), path=str(folder))
     _register_analyzers(index)
     return index
+
+
+@contextmanager
+def _linked(folder: Path) -> Iterator[Path]:
+    """Yield a private folder of links to the files of `folder`, which tantivy has mapped when the block ends.
+
+    Opening an index, tantivy lays a lock beside its files. A version never changes, so the lock serves nothing, and it would
+    keep out whoever may read the index and not write it. Where no links can be made the folder itself is yielded.
+    """
+    files = [path for path in folder.resolve().iterdir() if not path.name.endswith(".lock")]
+    for path in files:  # tantivy calls a file damaged that this user may not read
+        path.open("rb").close()
+    private = _make_private_folder()
+    if private is None:
+        yield folder
+        return
+    try:
+        for path in files:
+            (private / path.name).symlink_to(path)
+        yield private
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def _make_private_folder() -> Path | None:
+    """Return a new folder that only this user can enter; None where none can be made, or where it cannot hold links."""
+    if sys.platform == "win32":
+        return None
+    for place in (None, _MEMORY):
+        try:
+            return Path(tempfile.mkdtemp(prefix="pubvec-", dir=place))
+        except OSError:
+            continue
+    return None
+
+
+def _refuse_names(folder: Path) -> None:
+    """Refuse a list of tantivy's files that names one outside of `folder`: tantivy deletes what it lists and does not use.
+
+    Raises:
+        InputError: there is such a name, or the list cannot be read.
+    """
+    try:
+        names = json.loads((folder / _MANAGED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, RecursionError) as error:
+        raise fault_of(folder / _MANAGED, error) from error
+    for name in names if isinstance(names, list) else [names]:
+        if not isinstance(name, str) or name in ("", ".", "..") or name != os.path.basename(name) or "\\" in name:
+            raise InputError(f"{folder / _MANAGED} names {name!r:.80}, which is no file of the index: do not use it")
 
 
 def _register_analyzers(index: Any) -> tuple[Any, Any]:

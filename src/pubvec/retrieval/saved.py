@@ -115,6 +115,7 @@ def add_saved(
     min_probability: float | None = None,
     articles: Iterable[int] = (),
     is_all_new: bool = False,
+    searcher: Searcher | None = None,
 ) -> SavedSearch:
     """Remember a search. What the index holds now counts as seen, and `run_saved` tells what comes after.
 
@@ -128,6 +129,7 @@ def add_saved(
             conditions if the model is calibrated, else every article that fulfills the conditions.
         articles: PMIDs to watch besides; a retraction, correction or revision of one is told.
         is_all_new: the first run tells what the index holds now as well.
+        searcher: the index, where it is open already. None: it is opened with its own model.
 
     Raises:
         ConfigError: the name is malformed.
@@ -138,7 +140,7 @@ def add_saved(
         raise ConfigError(
             f"a name of a saved search has letters, digits, '.', '-' and '_', at most 64, not {name!r}"
         )
-    searcher = Searcher(index)
+    searcher = searcher or Searcher(index)
     filters, pmids = filters or Filters(), sorted(set(articles))
     has_search = bool(query.strip()) or filters.constraint is not None
     if not has_search and not pmids:

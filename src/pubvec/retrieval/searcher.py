@@ -16,17 +16,17 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from pubvec.encoder import FloatArray, Scorer, load_scorer
+from pubvec.encoder import FloatArray, Scorer, TextEncoder, load_scorer
 from pubvec.errors import ConfigError, InputError
 from pubvec.records import Hit, article_text
 from pubvec.retrieval.constraints import Constraint, Filters, Or, Pmids, Term, Word, all_of, iter_parts
-from pubvec.retrieval.dense import IntArray
+from pubvec.retrieval.dense import Dense, IntArray
 from pubvec.retrieval.fields import badges_of
 from pubvec.retrieval.grammar import MAX_CHARACTERS, ParsedQuery, parse_query
 from pubvec.retrieval.indexing import open_encoder, open_version
 from pubvec.retrieval.inspection import IndexInfo, info
 from pubvec.retrieval.known_items import KnownItem, describe_item, read_identifiers
-from pubvec.retrieval.lexical import Entry
+from pubvec.retrieval.lexical import Entry, Lexical
 from pubvec.retrieval.matching import MAX_VARIANTS
 from pubvec.retrieval.mesh import MeshTree
 from pubvec.retrieval.pages import (
@@ -42,7 +42,7 @@ from pubvec.retrieval.pages import (
 )
 from pubvec.retrieval.passages import N_PASSAGES, find_passages
 from pubvec.retrieval.reading import Condition, Reading, conditions_of, describe
-from pubvec.retrieval.versions import find_version
+from pubvec.retrieval.versions import Version, find_version, read_again
 
 Ranking = Literal["hybrid", "dense", "lexical"]
 RANKINGS: tuple[Ranking, ...] = ("hybrid", "dense", "lexical")
@@ -127,9 +127,10 @@ class Searcher:
         as_of: an older version. None: the current one.
         mesh: tree by which filters on MeSH headings take in those below.
         reranker: name or folder of a cross-encoder or a late-interaction model. None: no reranking.
+        trust_index: fetch the model that the index names where it is not on this machine.
 
     Raises:
-        InputError: the index is unfinished or damaged, has no such version, or the model is another one.
+        InputError: the index is unfinished or damaged, has no such version, or the model is another one, or not here.
     """
 
     def __init__(
@@ -140,12 +141,17 @@ class Searcher:
         as_of: int | None = None,
         mesh: MeshTree | None = None,
         reranker: str | None = None,
+        trust_index: bool = False,
     ) -> None:
         self.index = Path(index)
-        self.version = find_version(self.index, as_of)
-        self.dense, self.lexical = open_version(self.version)
+
+        def open_all() -> tuple[Version, TextEncoder, Dense, Lexical]:
+            version = find_version(self.index, as_of)
+            encoder = open_encoder(self.index, model, trust_index=trust_index)
+            return version, encoder, *open_version(version)
+
+        self.version, self.encoder, self.dense, self.lexical = read_again(self.index, open_all)
         self.lexical.matching.mesh = mesh
-        self.encoder = open_encoder(self.index, model)
         self.reranker: Scorer | None = None if reranker is None else load_scorer(reranker)
         self._calibration = self.encoder.calibration
 

@@ -5,7 +5,7 @@ The index is the same whichever file is applied first: see `history`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,11 +42,13 @@ _STORED, _SUPERSEDED, _GIVEN = 0, 1, 2
 
 def update(
     index: Path | str,
-    articles: Path | str,
+    articles: Path | str | Callable[[], Path],
     *,
     is_baseline: bool = False,
     allow_gaps: bool = False,
     engine: Engine | None = None,
+    model: str | None = None,
+    trust_index: bool = False,
 ) -> Version:
     """Apply `articles/`, made from files that the index has not seen, as its next version.
 
@@ -57,17 +59,21 @@ def update(
 
     Args:
         index: folder made by `index`.
-        articles: folder made by `pubvec parse`.
+        articles: folder made by `pubvec parse`, or a function that makes it while no other process can write the index.
         is_baseline: it is a whole new baseline: articles that it does not hold go.
         allow_gaps: take it although numbers are missing between its files and those in the index, or although it was applied
             before. A file that fills such a gap later is always taken.
         engine: what encodes, see `encoder.vectors.encode`.
+        model: where the model is that made the index. None: where it was then.
+        trust_index: fetch the model that the index names where it is not on this machine.
 
     Raises:
-        InputError: a folder is missing, the model is another one, or the files do not follow.
+        InputError: a folder is missing, the model is another one or gone, or the files do not follow.
         OutputError: another process writes the index.
     """
     with writing(index) as base:
+        encoder = open_encoder(Path(index), model, threads_of(engine), trust_index=trust_index)
+        articles = articles() if callable(articles) else articles
         history = read_history(base.folder, base.manifest.counts)
         vectors, lexical = open_version(base)
         source = ArticlesFolder(Path(articles), history.last)
@@ -80,7 +86,7 @@ def update(
         version = write_version(
             folder_of(Path(index), plan.number),
             plan,
-            open_encoder(Path(index), n_threads=threads_of(engine)),
+            encoder,
             command="update",
             inputs=[Path(articles), base.folder],
             vectors=vectors,

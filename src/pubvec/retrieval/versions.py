@@ -11,9 +11,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pubvec.errors import InputError
 from pubvec.files import (
@@ -21,10 +25,13 @@ from pubvec.files import (
     MODEL_MANIFEST,
     TEMPORARY,
     Manifest,
+    fault_of,
     fingerprint,
+    is_file,
     json_ready,
     read_manifest,
     refuse_links,
+    remove,
     sync,
     write_json,
 )
@@ -35,6 +42,11 @@ LEXICAL = "lexical"
 SEGMENTS = "segments"
 _TANTIVY_SEGMENT = re.compile(r"[0-9a-f]{32}\.")
 _LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
+_SEGMENT_NAME = re.compile(r"\d{5,}")
+_N_TRIES = 50
+_PAUSE_S = 0.02
+"""Time after which a reader looks again for an index that is being replaced."""
+_Result = TypeVar("_Result")
 
 
 class Version(NamedTuple):
@@ -47,7 +59,10 @@ class Version(NamedTuple):
     @property
     def segments(self) -> list[Path]:
         """Folders of its segments, in the order of their rows."""
-        return [self.folder / SEGMENTS / name for name in self.manifest.counts["segments"]]
+        names = self.manifest.counts["segments"]
+        if not isinstance(names, list) or not all(_SEGMENT_NAME.fullmatch(str(name)) for name in names):
+            raise InputError(f"{self.folder} is damaged: its segments are {names!r:.60}")
+        return [self.folder / SEGMENTS / str(name) for name in names]
 
     @property
     def through(self) -> tuple[str | None, str | None]:
@@ -72,7 +87,10 @@ def find_version(index: Path, number: int | None = None) -> Version:
         raise InputError(f"{index} was made by an older pubvec: `pubvec index` makes it again")
     current = _current_number(index, manifest)
     folder = folder_of(index, current if number is None else number)
-    if not (folder / MANIFEST).is_file():
+    for path in (index / MODEL_MANIFEST, index / VERSIONS, folder):
+        if path.is_symlink():
+            raise InputError(f"{path} is a link, and an index holds none: put what it names in its place")
+    if not is_file(folder / MANIFEST):
         kept = sorted(path.parent.name for path in (index / VERSIONS).glob(f"*/{MANIFEST}"))
         if number is None:
             raise InputError(
@@ -83,9 +101,57 @@ def find_version(index: Path, number: int | None = None) -> Version:
         )
     refuse_links(folder)
     sha256 = manifest.counts.get("version_sha256")
-    if number in (None, current) and sha256 is not None and fingerprint(folder) != sha256:
+    try:
+        is_published = sha256 is None or number not in (None, current) or fingerprint(folder) == sha256
+    except OSError as error:
+        raise fault_of(folder, error) from error
+    if not is_published:
         raise InputError(f"{folder / MANIFEST} is not the one that was written: {index} is damaged")
     return Version(current if number is None else number, folder, read_manifest(folder, made_by="index"))
+
+
+def read_again(index: Path, read: Callable[[], _Result]) -> _Result:
+    """Return what `read` reads from `index`. It is called again where versions came or went meanwhile.
+
+    `compact` drops the versions before its own, and `index --force` exchanges the folder. A reader that was about to open
+    such a version starts again on the current one; a reader that has opened it keeps its mapped files.
+
+    Raises:
+        InputError: `read` failed while the index stayed as it was.
+    """
+    for number in range(_N_TRIES):
+        before = _state_of(index)
+        try:
+            return read()
+        except (InputError, OSError):
+            if before is None and number < 3:  # the folder may be absent for the moment of an exchange
+                time.sleep(_PAUSE_S)
+            if number + 1 == _N_TRIES or (_state_of(index) == before and (before is not None or number >= 3)):
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _state_of(index: Path) -> tuple[bytes, list[str]] | None:
+    """Return the pointer and the names of the versions of `index`, or None where there is none to be read."""
+    try:
+        return (index / MODEL_MANIFEST).read_bytes(), sorted(os.listdir(index / VERSIONS))
+    except OSError:
+        return None
+
+
+def drop(version: Version) -> None:
+    """Remove a version. It leaves its place at once, so that nobody opens a part of it.
+
+    Readers keep the files that they have mapped. Windows does not move what is open: the version stays until a later
+    `compact`.
+    """
+    hidden = version.folder.parents[1] / f".dropped-{secrets.token_hex(8)}{TEMPORARY}"
+    if sys.platform == "win32":
+        with suppress(PermissionError):
+            version.folder.rename(hidden)
+    else:
+        version.folder.rename(hidden)
+    remove(hidden)
 
 
 def _current_number(index: Path, manifest: Manifest) -> int:
@@ -166,10 +232,15 @@ def find_changed(version: Version) -> Iterator[str]:
         path = version.folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             yield f"{name} is a name outside of the index"
-        elif not path.is_file():
+        elif not is_file(path):
             yield f"{name} is missing"
-        elif path.stat().st_size != size or fingerprint(path) != sha256:
-            yield f"{name} has been changed"
+        else:
+            try:
+                is_same = path.stat().st_size == size and fingerprint(path) == sha256
+            except OSError as error:
+                raise fault_of(path, error) from error
+            if not is_same:
+                yield f"{name} has been changed"
 
 
 def _is_immutable(name: str) -> bool:

@@ -155,6 +155,7 @@ def serve(
     limits: LimitsConfig | None = None,
     config: ServerConfig | None = None,
     on_ready: Callable[[str], None] = lambda _: None,
+    trust_index: bool = False,
 ) -> None:
     """Serve an index, or a model alone, until the process is stopped. Accepted requests are finished first.
 
@@ -166,6 +167,7 @@ def serve(
         limits: See `create_app`.
         config: None serves this machine only, at port 8000.
         on_ready: Called with the address of the server when it accepts requests.
+        trust_index: Fetch the model that the index names if it is not on this machine.
 
     Raises:
         ConfigError: The port is taken, or the longest text of the model does not fit the limits.
@@ -177,11 +179,11 @@ def serve(
     if index is not None:
         from pubvec.retrieval import Searcher, find_version
 
-        searcher = Searcher(index, model)
+        searcher = Searcher(index, model, trust_index=trust_index)
 
         def reopen(current: Searcher) -> Searcher | None:
             is_new = find_version(Path(index)).number != current.version.number
-            return Searcher(index, model) if is_new else None
+            return Searcher(index, model, trust_index=trust_index) if is_new else None
 
     app = create_app(
         searcher=searcher,

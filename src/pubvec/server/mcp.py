@@ -267,6 +267,7 @@ def serve_http(
     config: ServerConfig | None = None,
     limits: LimitsConfig | None = None,
     on_ready: Callable[[str], None] = lambda _: None,
+    trust_index: bool = False,
 ) -> None:
     """Serve the tools over HTTP until the process is stopped.
 
@@ -275,14 +276,15 @@ def serve_http(
     """
     config, limits = config or ServerConfig(), limits or LimitsConfig()
     sockets = bind(config)
-    app = create_http_app(make_mcp_server(Searcher(index, model)), config, limits)
+    searcher = Searcher(index, model, trust_index=trust_index)
+    app = create_http_app(make_mcp_server(searcher), config, limits)
     run(app, config, limits, sockets, on_ready)
 
 
-def serve_stdio(index: Path | str, model: str | None = None) -> None:
+def serve_stdio(index: Path | str, model: str | None = None, *, trust_index: bool = False) -> None:
     """Serve the tools over stdin and stdout until stdin ends.
 
     Raises:
         PubvecError: The index or the model cannot be opened (see `Searcher`).
     """
-    make_mcp_server(Searcher(index, model)).run("stdio")
+    make_mcp_server(Searcher(index, model, trust_index=trust_index)).run("stdio")
