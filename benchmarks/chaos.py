@@ -90,7 +90,13 @@ def make_world(folder: Path) -> None:
     beside = folder / "beside"
     beside.mkdir()
     (folder / "index").rename(beside / "index")
-    for name in ("index.old/pubvec.json", "index.partial.old/x", "decoy/.lock", "decoy/manifest.json", "decoy/a/b"):
+    for name in (
+        "index.old/pubvec.json",
+        "index.partial.old/x",
+        "decoy/.lock",
+        "decoy/manifest.json",
+        "decoy/a/b",
+    ):
         path = beside / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"mine {name}")
@@ -126,18 +132,19 @@ def find_state(answer: State, states: list[State]) -> int | None:
     for number, state in enumerate(states):
         cosines = state["cosines"]
         is_same = all(answer[name] == state[name] for name in answer if name != "cosines")
-        if is_same and cosines.keys() == answer["cosines"].keys():
-            if all(abs(cosines[pmid] - cosine) < _TOLERANCE for pmid, cosine in answer["cosines"].items()):
-                return number
+        is_same = is_same and cosines.keys() == answer["cosines"].keys()
+        if is_same and all(
+            abs(cosines[pmid] - found) < _TOLERANCE for pmid, found in answer["cosines"].items()
+        ):
+            return number
     return None
 
 
 def hash_tree(folder: Path, *, but: str) -> str:
     """Return a hash of the names, kinds, modes and bytes of everything below `folder` except the folder `but`."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.relative_to(folder).parts[0] == but:
-            continue
+    tops = sorted(path for path in folder.iterdir() if path.name != but)
+    for path in [path for top in tops for path in (top, *sorted(top.rglob("*")))]:
         data = path.read_bytes() if path.is_file() else b""
         digest.update(f"{path.relative_to(folder)} {path.lstat().st_mode} {len(data)}\n".encode() + data)
     return digest.hexdigest()
@@ -283,7 +290,9 @@ def _tmpfs(world: World, draw: random.Random) -> str:
     """Write to a copy on a disk that is nearly full; its old content or the new one must be there afterwards."""
     goal = world.folder / "scratch" / f"disk-{draw.getrandbits(64):x}"
     goal.mkdir()
-    if not (_enter_mounts() and _mount("-t", "tmpfs", "-o", f"size={draw.randint(600, 3000)}k", "none", str(goal))):
+    if not (
+        _enter_mounts() and _mount("-t", "tmpfs", "-o", f"size={draw.randint(600, 3000)}k", "none", str(goal))
+    ):
         return "no mounts here"
     try:
         shutil.copytree(world.index, goal / "index")
@@ -304,10 +313,11 @@ def _clock(world: World, draw: random.Random) -> str:
     real = time.time
     time.time = lambda: real() + draw.uniform(-3e8, 3e8)
     time.time_ns = lambda: int(time.time() * 1e9)
-    for path in list(world.index.rglob("*")):
-        if draw.random() < 0.1:
-            with suppress(OSError):
-                os.utime(path, (draw.uniform(0, 4e9),) * 2)
+    for folder, _, names in os.walk(world.index):
+        for name in names:
+            if draw.random() < 0.1:
+                with suppress(OSError):
+                    os.utime(Path(folder, name), (draw.uniform(0, 4e9),) * 2)
     return _write(world, draw)
 
 
@@ -342,7 +352,9 @@ def start_server(world: World) -> None:
             world.address = line.split("/ serves ")[0].split()[-1]
             # Nobody reads what the server says later; a full pipe would stop it.
             subprocess.Popen(
-                ["cat"], stdin=world.server.stderr, stdout=subprocess.DEVNULL  # noqa: S607
+                ["cat"],  # noqa: S607
+                stdin=world.server.stderr,
+                stdout=subprocess.DEVNULL,
             )
             return
     raise BreachError("the server did not start")

@@ -328,7 +328,9 @@ def fault_of(path: Path, error: BaseException) -> InputError:
         if code == each or (code is None and os.strerror(each) in words):
             named = getattr(error, "filename", None)
             return UnreadableError(f"{named or path} cannot be read: {os.strerror(each)}")
-    return InputError(f"{path} is damaged ({words or type(error).__name__}): `pubvec verify` tells what else is")
+    return InputError(
+        f"{path} is damaged ({words or type(error).__name__}): `pubvec verify` tells what else is"
+    )
 
 
 class _Entries(dict[str, Any]):

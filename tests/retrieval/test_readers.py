@@ -25,40 +25,75 @@ from pubvec.retrieval import Searcher, compact, find_version, info, searcher, ve
 from pubvec.retrieval.indexing import writing
 from pubvec.retrieval.updating import update
 
-_NOBODY = 65_534
 _SOURCE = Path(__file__).parents[2] / "src"
-_READ = """
+_AS_NOBODY = """
+import contextlib, os
+@contextlib.contextmanager
+def as_nobody():
+    # The interpreter may lie where only root can read: everything was imported before.
+    if os.geteuid() == 0:
+        os.setegid(65534), os.seteuid(65534)
+    yield
+    if os.getuid() == 0:
+        os.seteuid(0), os.setegid(0)
+"""
+_READ = (
+    _AS_NOBODY
+    + """
 import json, sys
 from pubvec.errors import PubvecError
 from pubvec.retrieval import Searcher, compact, info, verify
-index, model = sys.argv[1:3]
-told = {}
-searcher = Searcher(index, model)
-told["hits"] = [hit.pmid for hit in searcher.search("aspirin in stroke", 5)]
-told["versions"] = verify(index), len(info(index).versions)
 from starlette.testclient import TestClient
-from pubvec.server import create_app
-with TestClient(create_app(searcher=searcher)) as client:
-    told["served"] = [hit["pmid"] for hit in client.get("/search", params={"q": "aspirin in stroke", "n": 5}).json()["hits"]]
-try:
-    compact(index, model=model)
-except PubvecError as error:
-    told["refused"] = f"{type(error).__name__}: {error}"
-print(json.dumps(told))
-"""
-_OPEN = """
-import json, sys
-from pubvec.retrieval import Searcher, info, verify
-index, model, *forbidden = sys.argv[1:]
-told = []
-for call in (lambda: Searcher(index, model), lambda: verify(index)):
+from pubvec.server.app import create_app
+index, model, other, user = sys.argv[1:5]
+def read(index):
+    told = {}
+    searcher = Searcher(index, model)
+    told["hits"] = [hit.pmid for hit in searcher.search("aspirin in stroke", 5)]
+    told["versions"] = verify(index), len(info(index).versions)
+    with TestClient(create_app(searcher=searcher)) as client:
+        found = client.get("/search", params={"q": "aspirin in stroke", "n": 5}).json()
+        told["served"] = [hit["pmid"] for hit in found["hits"]]
     try:
-        call()
-        told.append("opened")
-    except Exception as error:
-        told.append(f"{type(error).__name__}: {error}")
+        compact(index, model=model)
+    except PubvecError as error:
+        told["refused"] = f"{type(error).__name__}: {error}"
+    return told
+read(other)
+with as_nobody() if user == "nobody" else contextlib.nullcontext():
+    told = read(index)
 print(json.dumps(told))
 """
+)
+_OPEN = (
+    _AS_NOBODY
+    + """
+import json, sys
+from pathlib import Path
+from pubvec.retrieval import Searcher, verify
+index, model, other, *hidden = sys.argv[1:]
+def read(index):
+    told = []
+    for call in (lambda: Searcher(index, model), lambda: verify(index)):
+        try:
+            call()
+            told.append("opened")
+        except Exception as error:
+            told.append(f"{type(error).__name__}: {error}")
+    return told
+assert read(other) == ["opened", "opened"]
+told = {}
+for name in hidden:
+    mode = Path(name).stat().st_mode
+    Path(name).chmod(0)
+    with as_nobody():
+        told[name] = read(index)
+    Path(name).chmod(mode)
+with as_nobody():
+    told[index] = read(index)
+print(json.dumps(told))
+"""
+)
 _COMPACT = """
 import sys
 from pubvec.retrieval import compact
@@ -89,71 +124,80 @@ def own(world: Path) -> Iterator[Path]:
             path.chmod(0o755)
 
 
-def run_child(code: str, *arguments: str, prefix: tuple[str, ...] = (), is_nobody: bool = False):
-    """Run Python code in a process; `is_nobody`: as a user without rights, where this one may become one."""
-    command = [*prefix, sys.executable, "-c", code, *arguments]
-    options = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if is_nobody and os.geteuid() == 0 else {}
-    with tempfile.TemporaryDirectory() as home:
-        Path(home).chmod(0o777)
-        environment = {"PYTHONPATH": str(_SOURCE), "HOME": home, "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, cwd="/", **options)
+def run_child(code: str, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    """Run Python code in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(_SOURCE), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*prefix, sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True
+    )
 
 
-def require_child(**options) -> None:
-    """Skip where such a child cannot read the program itself."""
-    done = run_child("import pubvec.retrieval", **options)
-    if done.returncode:
-        pytest.skip(f"such a process cannot run here: {done.stderr.strip().splitlines()[-1:]}")
+@pytest.fixture
+def spare(world: Path, own: Path) -> Path:
+    """Another copy, on which a child may do everything once before it gives up its rights."""
+    shutil.copytree(world / "index", own.with_name("spare"))
+    return own.with_name("spare")
 
 
 def check_read(done: subprocess.CompletedProcess, index: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told["hits"] == told["served"] == [hit.pmid for hit in Searcher(index).search("aspirin in stroke", 5)]
+    assert (
+        told["hits"] == told["served"] == [hit.pmid for hit in Searcher(index).search("aspirin in stroke", 5)]
+    )
     assert told["versions"] == [2, 2]
     assert told["refused"].startswith("OutputError") and "damage" not in told["refused"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
-@pytest.mark.slow  # starts processes
-def test_an_index_of_another_user_is_searched_served_and_verified(world: Path, own: Path) -> None:
-    require_child(is_nobody=True)
+@pytest.mark.slow  # starts a process
+def test_an_index_of_another_user_is_searched_served_and_verified(
+    world: Path, own: Path, spare: Path
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in own.rglob("*")}
     for path in [own, *own.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    check_read(run_child(_READ, str(own), str(world / "model"), is_nobody=True), own)
+    check_read(run_child(_READ, str(own), str(world / "model"), str(spare), "nobody"), own)
     assert {path: path.stat().st_mtime_ns for path in own.rglob("*")} == before
 
 
-@pytest.mark.slow  # starts processes
-def test_an_index_on_a_mount_that_cannot_be_written_is_searched_served_and_verified(world: Path, own: Path) -> None:
+@pytest.mark.slow  # starts a process
+def test_an_index_on_a_mount_that_cannot_be_written_is_searched_served_and_verified(
+    world: Path, own: Path, spare: Path
+) -> None:
     script = 'mount --make-rprivate / && mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
     prefix = ("unshare", "--mount", "sh", "-c", script, str(own))
     if not shutil.which("unshare") or subprocess.run([*prefix, "true"], capture_output=True).returncode:
         pytest.skip("this user cannot make a read-only mount")
     (own / "versions" / "00002" / "lexical" / ".tantivy-meta.lock").touch()  # older releases left it there
-    check_read(run_child(_READ, str(own), str(world / "model"), prefix=prefix), own)
+    check_read(run_child(_READ, str(own), str(world / "model"), str(spare), "self", prefix=prefix), own)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
-@pytest.mark.slow  # starts processes
-def test_a_file_that_may_not_be_read_is_not_called_damaged(world: Path, own: Path) -> None:
-    require_child(is_nobody=True)
+@pytest.mark.slow  # starts a process
+def test_a_file_that_may_not_be_read_is_not_called_damaged(world: Path, own: Path, spare: Path) -> None:
     version = own / "versions" / "00002"
     segment = version / "segments" / "00001"
     postings = next(path for path in (version / "lexical").iterdir() if path.suffix == ".idx")
     managed = version / "lexical" / ".managed.json"
-    hidden = [own, own / "pubvec.json", own / "versions", version, version / "manifest.json", version / "live.npy"]
+    hidden = [
+        own.parent,
+        own / "pubvec.json",
+        own / "versions",
+        version,
+        version / "manifest.json",
+        version / "live.npy",
+    ]
     hidden += [segment, *segment.iterdir(), version / "lexical", postings, managed]
-    for path in hidden:
-        mode = path.stat().st_mode
-        path.chmod(0)
-        done = run_child(_OPEN, str(own), str(world / "model"), is_nobody=True)
-        path.chmod(mode)
-        assert done.returncode == 0, done.stderr
-        for told in json.loads(done.stdout):
-            assert told.startswith("UnreadableError") and "Permission denied" in told, (path.name, told)
-            assert "damage" not in told and "make it again" not in told
+    done = run_child(_OPEN, str(own), str(world / "model"), str(spare), *map(str, hidden))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found.pop(str(own)) == ["opened", "opened"]
+    assert len(found) == len(hidden)
+    for name, told in found.items():
+        for each in told:
+            assert each.startswith("UnreadableError") and "Permission denied" in each, (name, each)
+            assert "damage" not in each and "make it again" not in each
 
 
 def test_words_of_the_system_in_a_library_are_no_damage(tmp_path: Path) -> None:
@@ -171,11 +215,15 @@ def test_words_of_the_system_in_a_library_are_no_damage(tmp_path: Path) -> None:
 
 
 def test_reading_leaves_an_index_as_it_was(own: Path) -> None:
-    before = {path: (path.read_bytes() if path.is_file() else None, path.stat().st_mtime_ns) for path in own.rglob("*")}
+    before = {
+        path: (path.read_bytes() if path.is_file() else None, path.stat().st_mtime_ns)
+        for path in own.rglob("*")
+    }
     Searcher(own).search("sepsis", 3)
     verify(own), info(own)
     assert {
-        path: (path.read_bytes() if path.is_file() else None, path.stat().st_mtime_ns) for path in own.rglob("*")
+        path: (path.read_bytes() if path.is_file() else None, path.stat().st_mtime_ns)
+        for path in own.rglob("*")
     } == before
 
 
@@ -201,7 +249,9 @@ def test_readers_beside_compact_see_one_whole_version_after_another(own: Path) -
 
 
 @pytest.mark.parametrize("stage", ["find_version", "open_encoder", "open_version"])
-def test_a_version_that_goes_while_it_is_opened_is_replaced_by_the_current_one(own: Path, monkeypatch, stage) -> None:
+def test_a_version_that_goes_while_it_is_opened_is_replaced_by_the_current_one(
+    own: Path, monkeypatch, stage
+) -> None:
     inner = getattr(searcher, stage)
     calls = []
 
@@ -220,7 +270,9 @@ def test_a_version_that_goes_while_it_is_opened_is_replaced_by_the_current_one(o
         Searcher(own, as_of=1)
 
 
-def test_an_index_that_is_exchanged_while_it_is_opened_is_not_mixed(world: Path, own: Path, monkeypatch) -> None:
+def test_an_index_that_is_exchanged_while_it_is_opened_is_not_mixed(
+    world: Path, own: Path, monkeypatch
+) -> None:
     other = own.with_name("other")
     shutil.copytree(world / "index", other)
     compact(other)
@@ -322,7 +374,7 @@ def test_the_model_that_an_index_names_is_fetched_only_after_a_yes(
 
 
 def test_an_index_whose_model_has_moved_is_updated_with_its_new_place(
-    own: Path, world: Path, tmp_path: Path, tiny_model: Path
+    own: Path, world: Path, tmp_path: Path
 ) -> None:
     pointer = json.loads((own / "pubvec.json").read_text())
     pointer["config"]["model"] = str(tmp_path / "gone")
@@ -330,8 +382,8 @@ def test_an_index_whose_model_has_moved_is_updated_with_its_new_place(
     source = write_xml(tmp_path / "new.xml", [make_xml(5_000_001)])
     other = tmp_path / "other"
     shutil.copytree(world / "model", other)
-    graph = next((other / "onnx").glob("*.onnx"))
-    graph.write_bytes(graph.read_bytes() + b" ")
+    for path in [*other.rglob("*.onnx"), *other.rglob("*.safetensors")]:
+        path.write_bytes(path.read_bytes() + b" ")
     for change in (
         lambda model: follow(own, [str(source)], allow_gaps=True, model=model),
         lambda model: compact(own, model=model),
@@ -353,3 +405,15 @@ def test_an_update_beside_another_writer_is_refused_before_it_parses(own: Path, 
         follow(own, [str(source)], allow_gaps=True)
     assert not list(own.glob("incoming-*"))
     assert stat.S_ISREG((own / ".lock").stat().st_mode)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+def test_every_file_of_an_index_has_the_rights_that_its_user_gives_to_new_files(
+    world: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    modes = {True: (tmp_path / "folder").stat().st_mode, False: (tmp_path / "file").stat().st_mode}
+    for path in (world / "index").rglob("*"):
+        if not path.name.endswith(".lock"):
+            assert path.stat().st_mode == modes[path.is_dir()], path

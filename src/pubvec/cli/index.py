@@ -26,9 +26,7 @@ IndexModel = Annotated[
 ]
 TrustIndex = Annotated[
     bool,
-    typer.Option(
-        "--trust-index", help="Fetch the model that the index names if it is not on this machine."
-    ),
+    typer.Option("--trust-index", help="Fetch the model that the index names if it is not on this machine."),
 ]
 
 

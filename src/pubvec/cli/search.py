@@ -110,7 +110,9 @@ def search(
     _check_rerank(rerank, offset, sort)
     if as_json and form != TEXT:
         raise ConfigError(f"--json and --format {form} ask for two formats: give one of them")
-    searcher = open_searcher(index, model, as_of=as_of, mesh_tree=mesh_tree, reranker=rerank, trust_index=trust_index)
+    searcher = open_searcher(
+        index, model, as_of=as_of, mesh_tree=mesh_tree, reranker=rerank, trust_index=trust_index
+    )
     request = searcher.read(
         query or "",
         like=like or (),

@@ -133,9 +133,7 @@ def mcp(
     def say(address: str) -> None:
         console().say(f"{address}/mcp serves {index}; interrupt to stop")
 
-    serve_http(
-        index, model, config=config, limits=limits, on_ready=say, trust_index=trust_index
-    )
+    serve_http(index, model, config=config, limits=limits, on_ready=say, trust_index=trust_index)
 
 
 def _make_config(

@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pubvec.collection import nlm_number
-from pubvec.errors import InputError
 from pubvec.files import atomic_path, fault_of
 from pubvec.records import Article
 from pubvec.tables import rows_of, table_of

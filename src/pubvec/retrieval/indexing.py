@@ -33,8 +33,8 @@ from pubvec.retrieval.lexical import SCHEMA, Lexical
 from pubvec.retrieval.versions import (
     LEXICAL,
     Version,
-    find_changed,
     drop,
+    find_changed,
     find_version,
     folder_of,
     list_versions,
@@ -251,7 +251,9 @@ def _find_model(index: Path, name: Any, is_trusted: bool) -> Path:
     if folder is not None:
         return folder
     if Path(name).is_absolute():
-        raise InputError(f"the model of {index} was {name}, which is gone: --model FOLDER says where it is now")
+        raise InputError(
+            f"the model of {index} was {name}, which is gone: --model FOLDER says where it is now"
+        )
     raise InputError(
         f"{index} names the model {name!r:.200}, which is not on this machine and is fetched only after a yes: add "
         "--trust-index (trust_index=True) to fetch it, or give --model NAME or --model FOLDER"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -66,10 +67,11 @@ def _read_info(index: Path) -> IndexInfo:
     current = find_version(index)
     manifest = read_manifest(index, made_by="index")
     sizes: dict[int, int] = {}
-    for path in index.rglob("*"):
-        with suppress(OSError):  # a file that a writer has just removed takes no place
-            if path.is_file():
-                sizes[path.stat().st_ino] = path.stat().st_size
+    for folder, _, names in os.walk(index):  # which passes over folders that a writer has just removed
+        for name in names:
+            with suppress(OSError):
+                status = Path(folder, name).lstat()
+                sizes[status.st_ino] = status.st_size
     return IndexInfo(
         model=manifest.config["model"],
         model_sha256=manifest.config["model_sha256"],

@@ -6,12 +6,11 @@ Ranking is BM25 over the stems of title and abstract; what must match is compare
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -140,6 +139,7 @@ def write_lexical(folder: Path) -> Iterator[LexicalWriter]:
         writer = LexicalWriter(_open_or_create(folder))
         yield writer
         writer.finish()
+        _open_to_readers(folder)
     except PubvecError:
         raise
     except ValueError as error:  # tantivy's, for whatever fails
@@ -350,6 +350,14 @@ def _open_or_create(folder: Path) -> Any:
     return index
 
 
+def _open_to_readers(folder: Path) -> None:
+    """Give every file the rights that the folder has: tantivy lets nobody else read those that it replaces as a whole."""
+    mode = folder.stat().st_mode & 0o666
+    for path in folder.iterdir():
+        if path.stat().st_mode & 0o777 != mode and not path.name.endswith(".lock"):
+            path.chmod(mode)
+
+
 @contextmanager
 def _linked(folder: Path) -> Iterator[Path]:
     """Yield a private folder of links to the files of `folder`, which tantivy has mapped when the block ends.
@@ -377,10 +385,8 @@ def _make_private_folder() -> Path | None:
     if sys.platform == "win32":
         return None
     for place in (None, _MEMORY):
-        try:
+        with suppress(OSError):
             return Path(tempfile.mkdtemp(prefix="pubvec-", dir=place))
-        except OSError:
-            continue
     return None
 
 
@@ -397,8 +403,10 @@ def _refuse_names(folder: Path) -> None:
     except (OSError, ValueError, RecursionError) as error:
         raise fault_of(folder / _MANAGED, error) from error
     for name in names if isinstance(names, list) else [names]:
-        if not isinstance(name, str) or name in ("", ".", "..") or name != os.path.basename(name) or "\\" in name:
-            raise InputError(f"{folder / _MANAGED} names {name!r:.80}, which is no file of the index: do not use it")
+        if not isinstance(name, str) or name in ("", ".", "..") or name != Path(name).name or "\\" in name:
+            raise InputError(
+                f"{folder / _MANAGED} names {name!r:.80}, which is no file of the index: do not use it"
+            )
 
 
 def _register_analyzers(index: Any) -> tuple[Any, Any]:

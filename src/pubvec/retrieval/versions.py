@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -88,7 +88,7 @@ def find_version(index: Path, number: int | None = None) -> Version:
     current = _current_number(index, manifest)
     folder = folder_of(index, current if number is None else number)
     for path in (index / MODEL_MANIFEST, index / VERSIONS, folder):
-        if path.is_symlink():
+        if _is_link(path):
             raise InputError(f"{path} is a link, and an index holds none: put what it names in its place")
     if not is_file(folder / MANIFEST):
         kept = sorted(path.parent.name for path in (index / VERSIONS).glob(f"*/{MANIFEST}"))
@@ -123,20 +123,28 @@ def read_again(index: Path, read: Callable[[], _Result]) -> _Result:
         before = _state_of(index)
         try:
             return read()
-        except (InputError, OSError):
+        except (InputError, OSError) as error:
             if before is None and number < 3:  # the folder may be absent for the moment of an exchange
                 time.sleep(_PAUSE_S)
             if number + 1 == _N_TRIES or (_state_of(index) == before and (before is not None or number >= 3)):
-                raise
+                raise (fault_of(index, error) if isinstance(error, OSError) else error) from error
     raise AssertionError("the last try returns or raises")
 
 
 def _state_of(index: Path) -> tuple[bytes, list[str]] | None:
     """Return the pointer and the names of the versions of `index`, or None where there is none to be read."""
     try:
-        return (index / MODEL_MANIFEST).read_bytes(), sorted(os.listdir(index / VERSIONS))
+        names = [path.name for path in (index / VERSIONS).iterdir()]
+        return (index / MODEL_MANIFEST).read_bytes(), sorted(names)
     except OSError:
         return None
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError as error:
+        raise fault_of(path, error) from error
 
 
 def drop(version: Version) -> None:
