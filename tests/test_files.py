@@ -313,7 +313,37 @@ def test_an_edited_manifest_is_one_line(tmp_path, name, value):
         read_manifest(tmp_path / "goal", made_by="test")
 
 
-def test_telemetry_of_the_runtime_is_off_before_it_can_be_imported():
-    code = "import os, pubvec; print(os.environ['ORT_DISABLE_TELEMETRY'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "1"
+_RACE = """
+import sys, time
+from pathlib import Path
+from pubvec.errors import OutputError
+from pubvec.files import OutputFolder, atomic_path
+folder = Path(sys.argv[1])
+for number in range(int(sys.argv[2])):
+    while not (folder / f"go-{number}").exists():
+        time.sleep(0.0005)
+    try:
+        with OutputFolder(folder / f"goal-{number}", command="test", config={}) as out:
+            for each in range(5):
+                with atomic_path(out / f"{each}.txt") as path:
+                    path.write_text("whole")
+        print("made", flush=True)
+    except OutputError as error:
+        print(error, flush=True)
+"""
+
+
+@pytest.mark.slow  # four processes
+def test_of_racing_writers_of_one_output_one_works_and_the_others_are_refused_by_name(tmp_path):
+    n_rounds = 12
+    command = [sys.executable, "-c", _RACE, str(tmp_path), str(n_rounds)]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    for number in range(n_rounds):
+        (tmp_path / f"go-{number}").touch()
+        said = [writer.stdout.readline().strip() for writer in writers]
+        assert said.count("made") == 1, said
+        assert all(f"goal-{number}" in line for line in said if line != "made"), said
+        names = {path.name for path in (tmp_path / f"goal-{number}").iterdir()}
+        assert names == {*(f"{each}.txt" for each in range(5)), "manifest.json"}
+        assert not (tmp_path / f"goal-{number}.partial").exists()
+    assert [writer.wait() for writer in writers] == [0] * 4

@@ -214,11 +214,15 @@ class OutputFolder:
         for pattern in (f".replaced-*{TEMPORARY}", f"**/.*{TEMPORARY}"):  # of what was killed
             for remnant in list(self.path.glob(pattern)):
                 remove(remnant)
+        remove(self.path / _STARTED)
         if sys.platform == "win32":  # an open file cannot be renamed there
             self._lock.close()
-        remove(self.path / _STARTED)
-        remove(self.path / _LOCK)
+            remove(self.path / _LOCK)
         self._rename()
+        # The lock is held until the folder has its name. Without its file another writer could begin in the same folder. An
+        # index keeps it, because `update` and `compact` lock the same file.
+        if not (self._command == "index" and self._manifest_name == MODEL_MANIFEST):
+            remove(self.goal / _LOCK)
         sync(self.goal.parent)
 
     def _refuse_appeared(self) -> None:
