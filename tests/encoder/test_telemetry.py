@@ -38,10 +38,20 @@ def model() -> str:
 def run_in(home: Path, *command: str, prefix: tuple[str, ...] = ()) -> set[str]:
     """Run Python in an empty home folder, and return the files that it left there."""
     home.mkdir()
-    names = ("HOME", "USERPROFILE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "LOCALAPPDATA", "APPDATA")
+    names = (
+        "HOME",
+        "USERPROFILE",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "LOCALAPPDATA",
+        "APPDATA",
+    )
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     environment |= dict.fromkeys(names, str(home))
-    done = subprocess.run([*prefix, sys.executable, *command], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [*prefix, sys.executable, *command], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
 
