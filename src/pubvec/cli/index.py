@@ -21,7 +21,10 @@ IndexFolder = Annotated[Path, typer.Argument(help="Folder made by index.")]
 IndexModel = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", help="Where the model is that made the index.", show_default="where it was then"
+        "--model",
+        "-m",
+        help="Name or folder of the model that made the index.",
+        show_default="where it was then",
     ),
 ]
 TrustIndex = Annotated[
