@@ -108,6 +108,7 @@ def test_no_link_in_an_index_is_followed(own: Path, tmp_path: Path) -> None:
 
 
 def test_a_refused_update_leaves_nothing(own: Path, tmp_path: Path) -> None:
+    (own / ".lock").unlink(missing_ok=True)
     before = files_of(own)
     bad = write_xml(tmp_path / "bad.xml", [make_xml(1), make_xml("x")])
     with pytest.raises(InputError):
