@@ -32,6 +32,7 @@ _TAGS = {
     "td": "td",
 }
 """Kinds of nodes of the parser that become elements. Of a link or an image only the text is kept."""
+_UNTITLED = "[Title not available]"
 _CITATION = re.compile(r"\[PMID (\d+)\]")
 _MARK = re.compile("\ue000(\\d+)\ue001")
 """A citation inside the Markdown, in characters of the private use area that no text of a model has a use for."""
@@ -53,7 +54,12 @@ def sources_of(answer: Answer) -> list[dict[str, Any]]:
     hits = {hit.pmid: hit for hit in answer.evidence}
     pmids = dict.fromkeys(int(match[1]) for match in _CITATION.finditer(answer.text))
     return [
-        {"number": number, "pmid": pmid, "title": hits[pmid].title, "sentence": sentence_of(hits[pmid])}
+        {
+            "number": number,
+            "pmid": pmid,
+            "title": hits[pmid].title or _UNTITLED,
+            "sentence": sentence_of(hits[pmid]),
+        }
         for number, pmid in enumerate(pmids, start=1)
         if pmid in hits
     ]
@@ -90,7 +96,11 @@ def _split(text: str, numbers: dict[int, int], hits: dict[int, Hit]) -> Iterator
         if place % 2:
             pmid = int(part)
             hit = hits.get(pmid)
-            label = f"PMID {pmid}" if hit is None else ": ".join(filter(None, (hit.title, sentence_of(hit))))
+            label = (
+                f"PMID {pmid}"
+                if hit is None
+                else ": ".join(filter(None, (hit.title or _UNTITLED, sentence_of(hit))))
+            )
             yield {"number": numbers[pmid], "pmid": pmid, "label": label}
         elif part:
             yield part
