@@ -4,6 +4,7 @@ from .corpus import parse as parse
 from .encoder import encode as encode
 from .encoder import load as load
 from .encoder import load_scorer as load_scorer
+from .encoder import models as models
 from .evaluation import bench as bench
 from .evaluation import calibrate as calibrate
 from .evaluation import compare as compare
@@ -17,6 +18,7 @@ from .records import Hit as Hit
 from .retrieval import Filters as Filters
 from .retrieval import Searcher as Searcher
 from .retrieval import add_saved as add_saved
+from .retrieval import alert as alert
 from .retrieval import ask as ask
 from .retrieval import compact as compact
 from .retrieval import index as index
@@ -28,6 +30,8 @@ from .retrieval import search as search
 from .retrieval import snowball as snowball
 from .retrieval import verify as verify
 from .scale import plan as plan
+from .server import embed_server as embed_server
+from .server import mcp as mcp
 from .server import serve as serve
 from .training import align as align
 from .training import average as average

@@ -30,7 +30,7 @@ def searcher(folder):
 
 @pytest.fixture(scope="module")
 def address(searcher):
-    from pubvec.server.mcp import create_http_app, make_mcp_server
+    from pubvec.server.mcp_server import create_http_app, make_mcp_server
 
     with serving(create_http_app(make_mcp_server(searcher), ServerConfig(), LimitsConfig())) as address:
         yield address
@@ -178,7 +178,7 @@ def test_what_cannot_be_done_is_said(transport):
 
 
 def test_http_keeps_the_servers_rules(searcher, address):
-    from pubvec.server.mcp import create_http_app, make_mcp_server
+    from pubvec.server.mcp_server import create_http_app, make_mcp_server
 
     assert httpx.get(f"{address}/health").status_code == 200
     assert httpx.post(f"{address}/mcp", headers={"Host": "example.org"}).status_code == 421

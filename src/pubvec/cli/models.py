@@ -14,7 +14,6 @@ from pubvec.cli.options import open_engine, with_config
 from pubvec.conversion import ExportConfig, ExportReport
 from pubvec.encoder import DEFAULT_MODEL, EncodeConfig
 from pubvec.engine import EngineConfig
-from pubvec.errors import ConfigError
 from pubvec.evaluation import CalibrateConfig
 from pubvec.files import json_ready
 from pubvec.publishing import ReleaseConfig
@@ -35,15 +34,11 @@ def models(
 
     Example: pubvec models
     """
-    from pubvec.encoder import list_models, resolve
+    from pubvec.encoder import models as list_models
 
-    known = [model.name for model in list_models()]
-    for name in fetch or []:
-        if name not in known:
-            raise ConfigError(f"{name!r} is no short name of a model: {', '.join(known)}")
-        with console().progress():
-            resolve(name)
-    for model in list_models():
+    with console().progress():
+        known = list_models(fetch or [])
+    for model in known:
         print(f"{model.name}\t{model.folder or 'not fetched'}\t{model.description}")
 
 

@@ -13,7 +13,7 @@ from pubvec.cli.index import IndexFolder, TrustIndex
 from pubvec.cli.options import with_config
 from pubvec.cli.search import Model
 from pubvec.encoder import DEFAULT_MODEL
-from pubvec.errors import ConfigError, require
+from pubvec.errors import require
 from pubvec.retrieval import ChatConfig
 from pubvec.server import LimitsConfig
 
@@ -97,12 +97,12 @@ def embed_server(
     Example: pubvec embed-server --port 8000
     """
     config = _make_config(host, port, cors_origin, strict_model)
-    from pubvec.server import serve as run
+    from pubvec.server import embed_server as run
 
     def say(address: str) -> None:
         console().say(f"{address}/v1 serves embeddings of {model}; interrupt to stop")
 
-    run(model=model, reranker=reranker, limits=limits, config=config, on_ready=say)
+    run(model, reranker=reranker, limits=limits, config=config, on_ready=say)
 
 
 @with_config(LimitsConfig, "limits")
@@ -120,20 +120,22 @@ def mcp(
 
     Example: pubvec mcp index/
     """
-    if transport not in ("stdio", "http"):
-        raise ConfigError(f"transport is stdio or http, not {transport!r}")
-    config = _make_config(host, port)
     require("mcp", extra="serve")
-    from pubvec.server import serve_http, serve_stdio
-
-    if transport == "stdio":
-        serve_stdio(index, model, trust_index=trust_index)
-        return
+    config = _make_config(host, port)
+    from pubvec.server import mcp as run
 
     def say(address: str) -> None:
         console().say(f"{address}/mcp serves {index}; interrupt to stop")
 
-    serve_http(index, model, config=config, limits=limits, on_ready=say, trust_index=trust_index)
+    run(
+        index,
+        model=model,
+        transport=transport,
+        config=config,
+        limits=limits,
+        on_ready=say,
+        trust_index=trust_index,
+    )
 
 
 def _make_config(

@@ -25,6 +25,7 @@ from .registry import DEFAULT_MODEL as DEFAULT_MODEL
 from .registry import cache_folder as cache_folder
 from .registry import find_local as find_local
 from .registry import list_models as list_models
+from .registry import models as models
 from .registry import name_of as name_of
 from .registry import resolve as resolve
 from .scorer import BiEncoderScorer as BiEncoderScorer

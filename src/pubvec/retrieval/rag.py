@@ -161,7 +161,21 @@ def ask(
     chat: ChatConfig | None = None,
     config: AskConfig | None = None,
 ) -> Answer:
-    """The answer at once; see `iter_answer`."""
+    """Answer a question from hits, with citations that are checked.
+
+    Args:
+        question: The question as the user wrote it.
+        hits: The evidence, the best first.
+        count_tokens: Counts the tokens of a text, so that the evidence fits the model that answers.
+        chat: Address and name of the model that answers. None reads them from the environment.
+        config: How much evidence is given and how it is checked.
+
+    Returns:
+        The whole answer. `iter_answer` gives it piece by piece.
+
+    Raises:
+        PubvecError: See `iter_answer`.
+    """
     *_, answer = iter_answer(question, hits, count_tokens, chat, config)
     assert isinstance(answer, Answer)
     return answer

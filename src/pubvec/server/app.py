@@ -197,6 +197,30 @@ def serve(
     run(app, config, limits, sockets, on_ready)
 
 
+def embed_server(
+    model: str = DEFAULT_MODEL,
+    *,
+    reranker: str | None = None,
+    limits: LimitsConfig | None = None,
+    config: ServerConfig | None = None,
+    on_ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve embeddings alone, in the protocols of OpenAI and text-embeddings-inference, until the process is stopped.
+
+    Args:
+        model: Name or folder of the encoder.
+        reranker: See `serve`.
+        limits: See `serve`.
+        config: See `serve`.
+        on_ready: See `serve`.
+
+    Raises:
+        ConfigError: The port is taken, or the longest text of the model does not fit the limits.
+        InputError: The model cannot be opened (see `load`).
+    """
+    serve(model=model, reranker=reranker, limits=limits, config=config, on_ready=on_ready)
+
+
 class HttpServer(uvicorn.Server):
     """The server of uvicorn, which also enforces the deadlines of `LimitedProtocol` and tells when it is ready.
 

@@ -148,7 +148,18 @@ def make_tei_router(
         describe_index: Describes the current version of the index for `/info`.
     """
     router = APIRouter(tags=["text-embeddings-inference"], responses=API_ERRORS)
-    encoder = embedder.encoder
+    _add_embedding_routes(router, embedder)
+    _add_scoring_routes(router, embedder)
+    _add_tokenizer_routes(router, embedder)
+    _add_server_routes(router, embedder, metrics, describe_index)
+    return router
+
+
+def _add_embedding_routes(router: APIRouter, embedder: Embedder) -> None:
+    async def prepare(request: EmbedRequest | EmbedAllRequest) -> Any:
+        return await embedder.prepare(
+            request.inputs, prompt_name=request.prompt_name, truncate=request.is_cut, side=request.side
+        )
 
     @router.post("/", response_model=list[list[float]], operation_id="embed_root")
     @router.post("/embed", response_model=list[list[float]])
@@ -156,7 +167,7 @@ def make_tei_router(
         """Return the vector of each text."""
         began = time.perf_counter()
         form = OutputFormat(request.normalize, request.dimensions)
-        prepared = await _prepare(request)
+        prepared = await prepare(request)
         tokenized = time.perf_counter()
         times = Times()
         vectors = await embedder.embed(prepared, form, times)
@@ -167,13 +178,20 @@ def make_tei_router(
     async def embed_all(request: EmbedAllRequest) -> Response:
         """Return the vector of each token of each text: the last layer of the model, including special tokens."""
         began = time.perf_counter()
-        prepared = await _prepare(request)
+        prepared = await prepare(request)
         tokenized = time.perf_counter()
         vectors = await embedder.embed_each_token(prepared)
         times = Times(inference_s=time.perf_counter() - tokenized)
         headers = compute_headers(request.inputs, prepared.n_tokens, began, tokenized, times)
         return Response(dump_json(vectors), media_type=JSON, headers=headers)
 
+    @router.post("/embed_sparse", response_model=None)
+    async def embed_sparse() -> Response:
+        """Answer 424, because no model with sparse vectors is served."""
+        raise ApiError(424, "the model has no sparse vectors, which /embed_sparse needs: use /embed")
+
+
+def _add_scoring_routes(router: APIRouter, embedder: Embedder) -> None:
     @router.post("/rerank", response_model_exclude_none=True)
     async def rerank(request: RerankRequest, response: Response) -> list[Rank]:
         """Rank the texts by relevance, the most relevant first."""
@@ -181,7 +199,7 @@ def make_tei_router(
         scores = await embedder.score(
             request.query, request.texts, truncate=request.truncate is not False, times=times
         )
-        n_tokens = sum(map(len, encoder.tokenize([request.query, *request.texts])))
+        n_tokens = sum(map(len, embedder.encoder.tokenize([request.query, *request.texts])))
         texts = [request.query, *request.texts]
         response.headers.update(compute_headers(texts, n_tokens, began, began, times))
         shown = scores if request.raw_scores else embedder.probabilities(scores)
@@ -207,6 +225,15 @@ def make_tei_router(
         )
         return [float(cosine) for cosine in cosines]
 
+    @router.post("/predict", response_model=None)
+    async def predict() -> Response:
+        """Answer 424, because no classifier is served."""
+        raise ApiError(424, "the model is no classifier, which /predict needs: use /embed or /rerank")
+
+
+def _add_tokenizer_routes(router: APIRouter, embedder: Embedder) -> None:
+    tokenizer = embedder.encoder.tokenizer
+
     @router.post("/tokenize", response_model_exclude_none=True)
     def tokenize(request: TokenizeRequest) -> list[list[TokenResponse]]:
         """Return the tokens of each text, without truncation."""
@@ -214,7 +241,7 @@ def make_tei_router(
         embedder.check_number(len(texts))
         special = request.add_special_tokens
         prompt = "" if request.prompt_name is None else embedder.prompt_of(request.prompt_name)
-        tokens = [encoder.tokenizer.describe(prompt + text, has_special_tokens=special) for text in texts]
+        tokens = [tokenizer.describe(prompt + text, has_special_tokens=special) for text in texts]
         return [[_describe(token) for token in each] for each in tokens]
 
     @router.post("/decode")
@@ -226,20 +253,17 @@ def make_tei_router(
         embedder.check_number(len(many))
         skip = request.skip_special_tokens
         try:
-            return [encoder.tokenizer.decode(ids, skip_special_tokens=skip) for ids in many]
+            return [tokenizer.decode(ids, skip_special_tokens=skip) for ids in many]
         except InputError as error:
             raise ApiError(422, str(error), error_type="tokenizer") from error
 
-    @router.post("/predict", response_model=None)
-    async def predict() -> Response:
-        """Answer 424, because no classifier is served."""
-        raise ApiError(424, "the model is no classifier, which /predict needs: use /embed or /rerank")
 
-    @router.post("/embed_sparse", response_model=None)
-    async def embed_sparse() -> Response:
-        """Answer 424, because no model with sparse vectors is served."""
-        raise ApiError(424, "the model has no sparse vectors, which /embed_sparse needs: use /embed")
-
+def _add_server_routes(
+    router: APIRouter,
+    embedder: Embedder,
+    metrics: Metrics,
+    describe_index: Callable[[], dict[str, Any] | None],
+) -> None:
     @router.get("/info", response_model_exclude_none=True)
     async def info() -> InfoResponse:
         """Describe the model and the limits of the server."""
@@ -257,13 +281,6 @@ def make_tei_router(
     async def read_metrics() -> Response:
         """Return the metrics in the format of Prometheus."""
         return Response(metrics.write(), headers={"Content-Type": CONTENT_TYPE})
-
-    async def _prepare(request: EmbedRequest | EmbedAllRequest) -> Any:
-        return await embedder.prepare(
-            request.inputs, prompt_name=request.prompt_name, truncate=request.is_cut, side=request.side
-        )
-
-    return router
 
 
 def _describe(token: Token) -> TokenResponse:

@@ -81,9 +81,8 @@ def pretrain(
         texts = distinct_texts(read_pairs(pairs, config))
         held_out = pq.read_table(Path(pairs) / "dev.parquet", columns=["positive"])["positive"].to_pylist()
         words = _tokenizer(tokenizer, texts, out, config)
-        out.counts[
-            "tokens_per_text"
-        ] = {  # before training, which may take days: the other model may not be there
+        # This comes before training, which may take days, because the other model may be missing.
+        out.counts["tokens_per_text"] = {
             "own": count_tokens(words, held_out[:_N_COUNTED]),
             compared_with: count_tokens(open_tokenizer(compared_with), held_out[:_N_COUNTED]),
         }
@@ -92,33 +91,44 @@ def pretrain(
             raise InputError(
                 f"{pairs} does not fill one block of {config.max_seq_length} tokens: lower max_seq_length"
             )
-        torch.manual_seed(config.seed)
-        model = MaskedLanguageModel(_encoder(config, len(words)), config)
-        set_dropout(model, config.dropout)
-        if uses_bfloat16(config):
-            keep_hidden_states_narrow(model)
-        masking = Masking(words, config)
-        trainer = Trainer(
-            model=model,
-            args=TrainingArguments(**arguments(config, out, remove_unused_columns=False)),
-            train_dataset=Dataset.from_dict({"input_ids": blocks, "row": np.arange(len(blocks))}),
-            data_collator=masking,
-            callbacks=[_CountEpochs(masking)],
-        )
-        dev = masking(
-            [
-                {"input_ids": block.tolist(), "row": row}
-                for row, block in enumerate(dev_blocks[: config.n_dev_blocks])
-            ]
-        )
-        out.counts["accuracy_first"] = model.measure_accuracy(dev)
-        train(trainer, config, out, what="pretrain steps")
-        out.counts["accuracy_last"] = model.measure_accuracy(dev)
-        out.counts["n_parameters"] = sum(parameter.numel() for parameter in model.encoder.parameters())
-        out.counts["n_train_tokens"] = int(blocks.size)
-        out.counts["vocab_size"] = len(words)
-        _save(model, words, config, out)
+        _fit(words, blocks, dev_blocks, config, out)
     return read_manifest(output, made_by="train pretrain")
+
+
+def _fit(
+    words: Any,
+    blocks: np.ndarray[Any, np.dtype[np.int32]],
+    dev_blocks: np.ndarray[Any, np.dtype[np.int32]],
+    config: PretrainConfig,
+    out: OutputFolder,
+) -> None:
+    """Train a new encoder on `blocks`, measure it on `dev_blocks` before and after, and write it to `out`."""
+    torch.manual_seed(config.seed)
+    model = MaskedLanguageModel(_encoder(config, len(words)), config)
+    set_dropout(model, config.dropout)
+    if uses_bfloat16(config):
+        keep_hidden_states_narrow(model)
+    masking = Masking(words, config)
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(**arguments(config, out, remove_unused_columns=False)),
+        train_dataset=Dataset.from_dict({"input_ids": blocks, "row": np.arange(len(blocks))}),
+        data_collator=masking,
+        callbacks=[_CountEpochs(masking)],
+    )
+    dev = masking(
+        [
+            {"input_ids": block.tolist(), "row": row}
+            for row, block in enumerate(dev_blocks[: config.n_dev_blocks])
+        ]
+    )
+    out.counts["accuracy_first"] = model.measure_accuracy(dev)
+    train(trainer, config, out, what="pretrain steps")
+    out.counts["accuracy_last"] = model.measure_accuracy(dev)
+    out.counts["n_parameters"] = sum(parameter.numel() for parameter in model.encoder.parameters())
+    out.counts["n_train_tokens"] = int(blocks.size)
+    out.counts["vocab_size"] = len(words)
+    _save(model, words, config, out)
 
 
 class Masking:

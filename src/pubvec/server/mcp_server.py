@@ -5,11 +5,12 @@ The text of articles is data: tools return it in the fields of a typed result, n
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -20,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pubvec.errors import PubvecError
+from pubvec.errors import ConfigError, PubvecError
 from pubvec.records import Hit
 from pubvec.retrieval import Filters, Ranking, Searcher, SearchRequest, badges_of, write_hits
 from pubvec.retrieval import snowball as follow_citations
@@ -39,6 +40,8 @@ from pubvec.server.schemas import (
 )
 from pubvec.version import __version__
 
+P = ParamSpec("P")
+R = TypeVar("R")
 MAX_N = 100
 """Maximum number of hits of one call. More hits would fill the context of an agent."""
 _INSTRUCTIONS = (
@@ -118,16 +121,14 @@ class Citations(BaseModel):
     text: str
 
 
-def make_mcp_server(searcher: Searcher) -> MCPServer:
-    """Return a server with the tools `search`, `get`, `similar`, `snowball` and `cite` over an open index."""
-    server = MCPServer("pubvec", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING")
+class _Tools:
+    """The tools of the server. The docstring of each method is what an agent reads about the tool."""
 
-    def describe(hits: list[Hit], note: str | None = None) -> Hits:
-        found = [describe_hit(hit) for hit in hits]
-        return Hits(hits=found, through=searcher.version.through[1], note=note)
+    def __init__(self, searcher: Searcher) -> None:
+        self.searcher = searcher
 
-    @server.tool(annotations=_READ_ONLY)
     def search(
+        self,
         query: Annotated[
             str,
             Field(
@@ -149,72 +150,80 @@ def make_mcp_server(searcher: Searcher) -> MCPServer:
         ranking: Ranking = "hybrid",
     ) -> Hits:
         """Find the PubMed articles that answer a question, best first."""
-        try:
-            filters = Filters(
-                year=year,
-                publication_type=tuple(publication_type),
-                mesh=tuple(mesh),
-                journal=tuple(journal),
-                author=tuple(author),
-                language=tuple(language),
-                has_abstract=has_abstract,
-                not_retracted=not_retracted,
-            )
-            request = searcher.read(query, filters=filters, ranking=ranking)
-            hits = searcher.search(request, n, with_passages=True)
-            return describe(hits, None if hits else _explain_no_hits(searcher, request))
-        except PubvecError as error:
-            raise ToolError(str(error)) from error
+        filters = Filters(
+            year=year,
+            publication_type=tuple(publication_type),
+            mesh=tuple(mesh),
+            journal=tuple(journal),
+            author=tuple(author),
+            language=tuple(language),
+            has_abstract=has_abstract,
+            not_retracted=not_retracted,
+        )
+        request = self.searcher.read(query, filters=filters, ranking=ranking)
+        hits = self.searcher.search(request, n, with_passages=True)
+        return self._describe(hits, None if hits else _explain_no_hits(self.searcher, request))
 
-    @server.tool(annotations=_READ_ONLY)
-    def get(pmid: Pmid) -> ArticleResponse:
+    def get(self, pmid: Pmid) -> ArticleResponse:
         """Get the whole record of one article: abstract, authors, journal, headings, corrections."""
-        try:
-            response = describe_article(searcher.articles([pmid])[0])
-            # An agent pays for every character, and most fields of most records are empty.
-            return response.model_copy(update={"article": _without_empty(response.article)})
-        except PubvecError as error:
-            raise ToolError(str(error)) from error
+        response = describe_article(self.searcher.articles([pmid])[0])
+        # An agent pays for every character, and most fields of most records are empty.
+        return response.model_copy(update={"article": _without_empty(response.article)})
 
-    @server.tool(annotations=_READ_ONLY)
-    def similar(pmid: Pmid, n: Number = 10, year: Years = None, not_retracted: bool = False) -> Hits:
+    def similar(self, pmid: Pmid, n: Number = 10, year: Years = None, not_retracted: bool = False) -> Hits:
         """Find the articles nearest in meaning to one."""
-        try:
-            return describe(searcher.like(pmid, n, filters=Filters(year=year, not_retracted=not_retracted)))
-        except PubvecError as error:
-            raise ToolError(str(error)) from error
+        filters = Filters(year=year, not_retracted=not_retracted)
+        return self._describe(self.searcher.like(pmid, n, filters=filters))
 
-    @server.tool(annotations=_READ_ONLY)
     def snowball(
+        self,
         pmids: Pmids,
         direction: Literal["both", "backward", "forward"] = "both",
         n: Number = 10,
         n_rounds: Annotated[int, Field(ge=1, le=5)] = 1,
     ) -> SnowballResponse:
         """Find the articles that a set cites (backward) and those that cite it (forward), most links first."""
-        try:
-            found = follow_citations(searcher, pmids, n, direction=direction, n_rounds=n_rounds)
-            return describe_snowball(found, searcher.version.number)
-        except PubvecError as error:
-            raise ToolError(str(error)) from error
+        found = follow_citations(self.searcher, pmids, n, direction=direction, n_rounds=n_rounds)
+        return describe_snowball(found, self.searcher.version.number)
 
-    @server.tool(annotations=_READ_ONLY)
     def cite(
+        self,
         pmids: Pmids,
         style: Literal["ris", "bibtex", "nbib", "csl-json", "csv"] = "ris",
     ) -> Citations:
         """Write references to articles in RIS, BibTeX, PubMed's .nbib, CSL-JSON or CSV."""
-        try:
-            entries = searcher.articles(pmids)
-        except PubvecError as error:
-            raise ToolError(str(error)) from error
         hits = [
-            Hit(entry.article, None, None, None, badges_of(entry.article, entry.marks)) for entry in entries
+            Hit(entry.article, None, None, None, badges_of(entry.article, entry.marks))
+            for entry in self.searcher.articles(pmids)
         ]
         file = io.StringIO(newline="")
         write_hits(hits, file, style)
         return Citations(style=style, text=file.getvalue())
 
+    def _describe(self, hits: list[Hit], note: str | None = None) -> Hits:
+        found = [describe_hit(hit) for hit in hits]
+        return Hits(hits=found, through=self.searcher.version.through[1], note=note)
+
+
+def _answer_errors(tool: Callable[P, R]) -> Callable[P, R]:
+    """Return the tool with its errors as the protocol wants them: the agent reads the message and can mend its call."""
+
+    @functools.wraps(tool)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return tool(*args, **kwargs)
+        except PubvecError as error:
+            raise ToolError(str(error)) from error
+
+    return call
+
+
+def make_mcp_server(searcher: Searcher) -> MCPServer:
+    """Return a server with the tools `search`, `get`, `similar`, `snowball` and `cite` over an open index."""
+    server = MCPServer("pubvec", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING")
+    tools = _Tools(searcher)
+    for tool in (tools.search, tools.get, tools.similar, tools.snowball, tools.cite):
+        server.tool(annotations=_READ_ONLY)(_answer_errors(tool))
     return server
 
 
@@ -260,31 +269,38 @@ async def _refuse_stream(_: Request) -> Response:
     return Response(dump_json(message), 405, {"Allow": "POST"}, JSON)
 
 
-def serve_http(
+def mcp(
     index: Path | str,
-    model: str | None = None,
     *,
-    config: ServerConfig | None = None,
+    model: str | None = None,
+    transport: str = "stdio",
     limits: LimitsConfig | None = None,
+    config: ServerConfig | None = None,
     on_ready: Callable[[str], None] = lambda _: None,
     trust_index: bool = False,
 ) -> None:
-    """Serve the tools over HTTP until the process is stopped.
+    """Give agents the search of an index as tools of the Model Context Protocol, until the process is stopped.
+
+    Args:
+        index: Folder made by `pubvec index`.
+        model: Name or folder of the encoder. None uses that of the index.
+        transport: `stdio` answers on stdin and stdout until stdin ends, and `http` answers at `/mcp`.
+        limits: Limits on the requests over HTTP.
+        config: Address of the server over HTTP. None serves this machine only, at port 8000.
+        on_ready: Called with the address of the server over HTTP when it accepts requests.
+        trust_index: Fetch the model that the index names if it is not on this machine.
 
     Raises:
-        PubvecError: The index or the model cannot be opened (see `Searcher`), or the port is taken.
+        ConfigError: The transport is not known, or the port is taken.
+        InputError: The index or the model cannot be opened (see `Searcher`).
     """
+    if transport not in ("stdio", "http"):
+        raise ConfigError(f"transport is stdio or http, not {transport!r}")
+    if transport == "stdio":
+        make_mcp_server(Searcher(index, model, trust_index=trust_index)).run("stdio")
+        return
     config, limits = config or ServerConfig(), limits or LimitsConfig()
     sockets = bind(config)
     searcher = Searcher(index, model, trust_index=trust_index)
     app = create_http_app(make_mcp_server(searcher), config, limits)
     run(app, config, limits, sockets, on_ready)
-
-
-def serve_stdio(index: Path | str, model: str | None = None, *, trust_index: bool = False) -> None:
-    """Serve the tools over stdin and stdout until stdin ends.
-
-    Raises:
-        PubvecError: The index or the model cannot be opened (see `Searcher`).
-    """
-    make_mcp_server(Searcher(index, model, trust_index=trust_index)).run("stdio")
