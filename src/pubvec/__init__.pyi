@@ -12,6 +12,8 @@ from .evaluation import evaluate as evaluate
 from .follow import update as update
 from .mining import pairs as pairs
 from .pipeline import run as run
+from .publishing import pull as pull
+from .publishing import push as push
 from .publishing import release as release
 from .records import Article as Article
 from .records import Hit as Hit

@@ -42,6 +42,7 @@ VERBS = [
     "evaluate",
     "compare",
     "release",
+    "push",
     "models",
     "plan",
 ]
@@ -78,6 +79,7 @@ def test_every_verb_has_an_example_that_is_tested():
         *VERBS,
         "bench",
         "download",
+        "pull",
         "run",
         "serve",
         "embed-server",

@@ -1,4 +1,4 @@
-"""`models`, `export`, `calibrate`, `release` and `encode`."""
+"""`models`, `export`, `calibrate`, `release`, `push`, `pull` and `encode`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pubvec.publishing import ReleaseConfig
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
-    for verb in (models, export, calibrate, release, encode):
+    for verb in (models, export, calibrate, release, push, pull, encode):
         app.command()(verb)
 
 
@@ -128,12 +128,70 @@ def release(
 ) -> None:
     """Make the folder that people download: weights in half the bytes, int8 graph, recipe, model card.
 
-    Example: pubvec release small/ -o models/small --name small --stage pairs/ --stage scores/
+    Example: pubvec release small/ -o models/small --name small --stage pairs/ --stage scores/ --repository you/small
     """
     from pubvec.publishing import release as make
 
     manifest = make(model, output, config, results=results, stages=stages or [], force=force)
     console().say_done(f"{output}", manifest, as_json=as_json)
+
+
+Revision = Annotated[
+    str | None, typer.Option(help="Branch, tag or commit.", show_default="the default branch")
+]
+
+
+def push(
+    model: Annotated[Path, typer.Argument(help="Folder made by release.")],
+    repository: Annotated[str, typer.Argument(help="Hub repository: OWNER/NAME.")],
+    private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
+    revision: Annotated[
+        str | None,
+        typer.Option(help="Branch, which is created if there is none.", show_default="the default branch"),
+    ] = None,
+    message: Annotated[str | None, typer.Option(help="Message of the commit.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the card and list the files; upload nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Upload a released model to the Hugging Face hub, after a check of its card.
+
+    Example: pubvec push models/small you/small --dry-run
+    """
+    from pubvec.publishing import push as upload
+
+    report = upload(model, repository, private=private, revision=revision, message=message, dry_run=dry_run)
+    if as_json:
+        print(json.dumps(json_ready(report), indent=2))
+        return
+    for path, n_bytes in report.files.items():
+        print(f"{n_bytes:>12,}  {path}")
+    for path in report.left_out:
+        console().say(f"left out, since it is no file of a model: {path}")
+    total = f"{len(report.files)} files, {sum(report.files.values()) / 1e6:.1f} MB"
+    console().say(
+        f"{report.url}: {total}" if report.url else f"{total} would be uploaded to {report.repository}"
+    )
+
+
+def pull(
+    repository: Annotated[str, typer.Argument(help="Hub repository: OWNER/NAME or OWNER/NAME@REVISION.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to make.", show_default="the hub's own cache"),
+    ] = None,
+    revision: Revision = None,
+) -> None:
+    """Download a model from the Hugging Face hub, and print its folder.
+
+    Example: pubvec pull sentence-transformers/all-MiniLM-L6-v2 -o minilm/
+    """
+    from pubvec.publishing import pull as download
+
+    with console().progress():
+        folder = download(repository, output, revision=revision)
+    print(folder)
 
 
 @with_config(EncodeConfig)

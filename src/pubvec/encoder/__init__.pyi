@@ -3,12 +3,16 @@ from .calibration import Calibration as Calibration
 from .compatibility import make_compatible as make_compatible
 from .config import EncodeConfig as EncodeConfig
 from .flops import ModelShape as ModelShape
+from .hub import RUNTIME_FILES as RUNTIME_FILES
+from .hub import fetch_from_hub as fetch_from_hub
+from .hub import hub_errors as hub_errors
 from .loading import choose_backend as choose_backend
 from .loading import load as load
 from .loading import load_scorer as load_scorer
 from .model_folder import ONNX_FILES as ONNX_FILES
 from .model_folder import ModelSettings as ModelSettings
 from .model_folder import ModelType as ModelType
+from .model_folder import check_model_folder as check_model_folder
 from .model_folder import count_positions as count_positions
 from .model_folder import model_type_of as model_type_of
 from .model_folder import read_json as read_json
@@ -27,6 +31,7 @@ from .registry import find_local as find_local
 from .registry import list_models as list_models
 from .registry import models as models
 from .registry import name_of as name_of
+from .registry import repository_of as repository_of
 from .registry import resolve as resolve
 from .scorer import BiEncoderScorer as BiEncoderScorer
 from .text_encoder import TextEncoder as TextEncoder

@@ -126,6 +126,34 @@ def find_local(name_or_path: str | Path) -> Path | None:
     return find_in_cache(repository, revision) if repository else None
 
 
+def repository_of(name: str, revision: str | None = None) -> tuple[str, str | None]:
+    """Return the hub repository that a name means, and its revision, without asking the hub.
+
+    Args:
+        name: a short name, or `owner/name`. It may end with `@` and a revision.
+        revision: a branch, a tag or a commit; None: what the name says, else the default branch.
+
+    Raises:
+        InputError: the name cannot be one of a repository, its account is not set, or it names another revision.
+    """
+    name, separator, written = name.partition("@")
+    if separator and revision is not None and revision != written:
+        raise InputError(
+            f"{name}@{written} names one revision, and revision={revision!r} another: give one of them"
+        )
+    revision = revision or written or None
+    if name in PACKAGED and (repository := PACKAGED[name].repository):
+        return repository, revision
+    if name in RELEASED or name in PLANNED:
+        owner = os.environ.get(HUB_OWNER)
+        if not owner:
+            raise InputError(f"{name} has no account on the hub: give OWNER/{name}, or set {HUB_OWNER}")
+        return f"{owner}/{name}", revision
+    if "/" not in name or not _HUB_NAME.fullmatch(name):
+        raise InputError(f"{name!r} is not the name of a hub repository: give OWNER/NAME")
+    return name, revision
+
+
 def name_of(name_or_path: str | Path, revision: str | None = None) -> str:
     """Return the name under which the results of a model are kept: `org--name` for the hub's `org/name`.
 
