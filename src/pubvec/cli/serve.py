@@ -12,6 +12,7 @@ from pubvec.cli.console import console
 from pubvec.cli.index import IndexFolder, TrustIndex
 from pubvec.cli.options import with_config
 from pubvec.cli.search import Model
+from pubvec.cli.settings import ConfigFile, from_environment
 from pubvec.encoder import DEFAULT_MODEL
 from pubvec.errors import require
 from pubvec.retrieval import ChatConfig
@@ -35,8 +36,8 @@ RerankModel = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs of this module."""
-    app.command()(serve)
-    app.command()(embed_server)
+    app.command(context_settings=from_environment("serve"))(serve)
+    app.command(context_settings=from_environment("embed-server"))(embed_server)
     app.command()(mcp)
 
 
@@ -44,7 +45,8 @@ def add_to(app: typer.Typer) -> None:
 @with_config(LimitsConfig, "limits")
 def serve(
     index: Annotated[
-        Path | None, typer.Argument(help="Folder made by index. Without it: embeddings.")
+        Path | None,
+        typer.Argument(help="Folder made by index. Without it: embeddings.", envvar="PUBVEC_SERVE_INDEX"),
     ] = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
@@ -53,6 +55,7 @@ def serve(
     reranker: RerankModel = None,
     cors_origin: Origins = [],  # noqa: B006  never changed
     strict_model: StrictModel = False,
+    config: ConfigFile = None,
     *,
     limits: LimitsConfig,
     chat: ChatConfig,
@@ -61,7 +64,8 @@ def serve(
 
     Example: pubvec serve index/ --port 8000
     """
-    config = _make_config(host, port, cors_origin, strict_model)
+    del config  # its callback has read it
+    server = _make_config(host, port, cors_origin, strict_model)
     from pubvec.server import serve as run
 
     what = "embeddings" if index is None else str(index)
@@ -75,7 +79,7 @@ def serve(
         reranker=reranker,
         chat=chat,
         limits=limits,
-        config=config,
+        config=server,
         on_ready=say,
         trust_index=trust_index,
     )
@@ -83,12 +87,15 @@ def serve(
 
 @with_config(LimitsConfig, "limits")
 def embed_server(
-    model: Annotated[str, typer.Argument(help="Model folder or name.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str, typer.Argument(help="Model folder or name.", envvar="PUBVEC_EMBED_SERVER_MODEL")
+    ] = DEFAULT_MODEL,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     reranker: RerankModel = None,
     cors_origin: Origins = [],  # noqa: B006  never changed
     strict_model: StrictModel = False,
+    config: ConfigFile = None,
     *,
     limits: LimitsConfig,
 ) -> None:
@@ -96,13 +103,14 @@ def embed_server(
 
     Example: pubvec embed-server --port 8000
     """
-    config = _make_config(host, port, cors_origin, strict_model)
+    del config  # its callback has read it
+    server = _make_config(host, port, cors_origin, strict_model)
     from pubvec.server import embed_server as run
 
     def say(address: str) -> None:
         console().say(f"{address}/v1 serves embeddings of {model}; interrupt to stop")
 
-    run(model, reranker=reranker, limits=limits, config=config, on_ready=say)
+    run(model, reranker=reranker, limits=limits, config=server, on_ready=say)
 
 
 @with_config(LimitsConfig, "limits")
