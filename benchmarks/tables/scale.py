@@ -29,7 +29,11 @@ PROMISES = (
         "`tests/test_engine.py`, `tests/scale/test_ray_engine.py`, `tests/scale/test_doubled.py`",
         None,
     ),
-    ("Clocks decide nothing", "`tests/scale/test_doubled.py`", None),
+    (
+        "Clocks decide nothing",
+        "`tests/scale/test_doubled.py`, `tests/benchmarks/test_chaos.py`, `benchmarks/chaos.py`",
+        None,
+    ),
     (
         "Hostile or damaged XML is refused, or skipped where asked, in bounded memory",
         "`tests/corpus/test_bad_input.py`, `tests/corpus/test_inflate.py`, `benchmarks/fuzz_xml.py`",
@@ -50,6 +54,21 @@ PROMISES = (
         "Searches keep the version that they opened; an update is seen whole or not at all",
         "`tests/retrieval/test_update.py`, `tests/retrieval/test_faults.py`",
         "faults",
+    ),
+    (
+        "Whatever is done to an index at once, every answer is that of one whole version, and nothing beside it changes",
+        "`tests/benchmarks/test_chaos.py`, `tests/retrieval/test_readers.py`, `benchmarks/chaos.py`",
+        "chaos",
+    ),
+    (
+        "An index that cannot be written is searched, served and verified; what may not be read is not called damaged",
+        "`tests/retrieval/test_readers.py`",
+        None,
+    ),
+    (
+        "Of two writers of one output one works, and the other is refused by name",
+        "`tests/test_files.py`, `tests/retrieval/test_readers.py`",
+        None,
     ),
     ("A filtered search gives k hits, or all that there are", "`tests/retrieval/test_query.py`", None),
     (
@@ -73,10 +92,11 @@ def scale_blocks(results: Path) -> dict[str, str]:
 
 def reliability_blocks(results: Path) -> dict[str, str]:
     """Each block of `docs/reliability.md` by its name."""
-    kills, fuzz, faults = (_read(results, name) for name in ("kills", "fuzz", "faults"))
+    kills, fuzz, faults, chaos = (_read(results, name) for name in ("kills", "fuzz", "faults", "chaos"))
     stages = kills["stages"].values()
     at_random = sum(sum(job["random"].values()) for job in faults["jobs"].values())
     figures = {
+        "chaos": f"{sum(chaos['outcomes']['states seen'].values()):,} answers in {chaos['seconds'] / 60:.0f} minutes",
         "kills": f"{sum(stage.get('kills', 0) for stage in stages)} kills at random moments, none seen half-written",
         "ends": f"{sum(stage.get('ends', 0) for stage in stages)} of as many outputs",
         "writes": f"{sum(stage.get('writes', 0) for stage in stages)} writes of four stages, "
@@ -92,6 +112,7 @@ def reliability_blocks(results: Path) -> dict[str, str]:
     )
     return {
         "promises": "\n".join(rows) + "\n",
+        "chaos": f"`benchmarks/chaos.py` on {_machine(chaos)}:\n\n{chaos['markdown']}\n",
         "kills": f"{head}{kills['markdown']}\n",
         "fuzz": (
             f"{fuzz['n_mutants']:,} mutants in {fuzz['minutes']:g} minutes, guided by the coverage of the reader's "

@@ -417,3 +417,23 @@ def test_every_file_of_an_index_has_the_rights_that_its_user_gives_to_new_files(
     for path in (world / "index").rglob("*"):
         if not path.name.endswith(".lock"):
             assert path.stat().st_mode == modes[path.is_dir()], path
+
+
+@pytest.mark.parametrize("n", [10**10, 2**63, 2**64 + 1, 10**30])
+def test_more_hits_than_there_are_articles_are_all_articles(own: Path, n: int) -> None:
+    opened = Searcher(own)
+    for query in ("aspirin stroke sepsis", "1990:2024[dp]"):
+        for ranking in ("hybrid", "dense", "lexical"):
+            hits = opened.search(query, n, ranking=ranking)
+            assert [hit.pmid for hit in hits] == [
+                hit.pmid for hit in opened.search(query, 1000, ranking=ranking)
+            ]
+    assert len(opened.like(1000, n)) == len(opened) - 1
+    for filtered in opened.search("hasabstract", n), opened.page(opened.read("sepsis"), n, n).hits:
+        assert len(filtered) <= len(opened)
+
+
+def test_a_folder_of_another_verb_is_no_index(world: Path) -> None:
+    for call in (verify, info, compact, Searcher):
+        with pytest.raises(InputError, match="was made by `pubvec parse` and is no index"):
+            call(world / "articles")

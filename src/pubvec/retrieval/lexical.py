@@ -187,7 +187,7 @@ class Lexical:
         query = match_any([self.matching.term("ranked", word) for word in words])
         if constraint is not None:
             query = match_all([query, self._query.const_score_query(self.matching.compile(constraint), 0.0)])
-        hits = self._searcher.search(query, n, count=False).hits
+        hits = self._searcher.search(query, self._clamped(n), count=False).hits
         return [(row, score) for row, (score, _) in zip(self._values("row", hits), hits, strict=True)]
 
     def rows_with_title(self, title: str) -> list[int]:
@@ -210,10 +210,14 @@ class Lexical:
         """Return the words of `text` as conditions compare them."""
         return list(self._words.analyze(fold_text(text)))
 
+    def _clamped(self, n: int) -> int:
+        """Return `n`, or the number of articles if it is less: tantivy reserves memory for all hits that are asked for."""
+        return max(1, min(n, len(self)))
+
     def newest(self, n: int, constraint: Constraint) -> list[int]:
         """`n` rows that fulfil `constraint`, newest year first."""
         hits = self._searcher.search(
-            self.matching.compile(constraint), n, count=False, order_by_field="year"
+            self.matching.compile(constraint), self._clamped(n), count=False, order_by_field="year"
         ).hits
         return self._values("row", hits)
 

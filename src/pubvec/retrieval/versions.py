@@ -83,6 +83,10 @@ def find_version(index: Path, number: int | None = None) -> Version:
         InputError: `index` is unfinished, or has no such version.
     """
     manifest = read_manifest(index, made_by="index")
+    if manifest.command.split()[:1] != ["index"] and "version" not in manifest.counts:
+        raise InputError(
+            f"{index} was made by `pubvec {manifest.command}` and is no index: `pubvec index` makes one"
+        )
     if "version" not in manifest.counts:
         raise InputError(f"{index} was made by an older pubvec: `pubvec index` makes it again")
     current = _current_number(index, manifest)
