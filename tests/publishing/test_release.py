@@ -19,7 +19,7 @@ from model_form import check_form
 from pubvec.conversion import export
 from pubvec.encoder import load
 from pubvec.encoder.calibration import Calibration
-from pubvec.errors import CompleteError, InputError
+from pubvec.errors import CompleteError, ConfigError, InputError
 from pubvec.evaluation.calibrating import calibrate
 from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluating import evaluate
@@ -277,18 +277,43 @@ def test_the_card_of_a_model_from_a_table_is_true(world: Path, tiny_model: Path,
         {"another": model}, ["held-out-title-abstract"], tmp_path / "pairs", tmp_path / "results", config
     )
     output = tmp_path / "released"
-    settings = ReleaseConfig(name="mine", baselines=(), license="mit")
+    settings = ReleaseConfig(name="mine", baselines=(), license="mit", language=("de", "en"))
     release(model, output, settings, results=tmp_path / "results", stages=[tmp_path / "pairs"])
     card = (output / "README.md").read_text()
     fields = dict(line.split(": ", 1) for line in card.split("---\n")[1].splitlines())
-    assert "PubMed" not in card
-    assert "MiniLM" not in card
+    assert {"PubMed", "MiniLM", "biomedical", "English"}.isdisjoint(re.findall(r"\w+", card))
+    assert json.loads(fields["language"]) == ["de", "en"]
     assert "Training started from my-start." in card
     assert "The training pairs come from tables of whoever trained it: own-pairs.csv." in card
     assert {"base_model", "datasets"}.isdisjoint(fields)
     assert json.loads(fields["license"]) == "mit"
     assert f'pubvec.load("{output}")' in card
     assert f'SentenceTransformer("{output}")' in card
+
+
+def test_languages_are_those_of_the_data_or_the_ones_that_are_named(released: Path) -> None:
+    """A card names no language that nobody knows."""
+    results = [replace(read_result(path)) for path in (released.parents[1] / "results" / NAME).glob("*.json")]
+    for source, named, expected in [
+        ("articles", (), '"en"'),
+        ("articles", ("de",), '"de"'),
+        ("own.csv", (), None),
+        ("own.csv", ("deu", "fr"), '["deu", "fr"]'),
+    ]:
+        made = {
+            "command": "pairs",
+            "folder": "pairs",
+            "inputs": {source: "0"},
+            "config": {},
+            "counts": {},
+            "seconds": 0,
+        }
+        card = render(Card(NAME, "bi-encoder", None, 1, [made], results, {}, [32], language=named))
+        found = re.search(r"^language: (.*)$", card, re.MULTILINE)
+        assert (found and found[1]) == expected
+    for wrong in ("German", "de-DE", "", "d", "DE"):
+        with pytest.raises(ConfigError, match="ISO 639"):
+            ReleaseConfig(language=(wrong,))
 
 
 def test_articles_are_named_as_the_data(world: Path) -> None:

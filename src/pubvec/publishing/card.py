@@ -18,12 +18,12 @@ _PIPELINE: Mapping[ModelType, str] = {
     "cross-encoder": "text-ranking",
 }
 _WHAT: Mapping[ModelType, str] = {
-    "bi-encoder": "maps titles, questions, passages and abstracts of biomedical literature to vectors for semantic search, "
+    "bi-encoder": "maps {texts} to vectors for semantic search, "
     "clustering and retrieval-augmented generation; the cosine of two vectors tells how much the texts have to do with "
     "each other.",
-    "late interaction": "maps each token of a biomedical text to a vector; the score of a query and a document is the "
+    "late interaction": "maps each token of a text to a vector; the score of a query and a document is the "
     "mean over the query's tokens of the best cosine in the document (MaxSim).",
-    "cross-encoder": "reads a query and a biomedical text together and gives one logit of relevance; it reranks what a "
+    "cross-encoder": "reads a query and a text together and gives one logit of relevance; it reranks what a "
     "search has found.",
 }
 _SETTINGS = (
@@ -34,9 +34,15 @@ _SETTINGS = (
     "correlation_weight",
     "in_batch_scale",
 )
-_LIMITS = """\
+_TEXTS_OF_PUBMED = "titles, questions, passages and abstracts of biomedical literature"
+_LIMIT_OF_PUBMED = """\
 - Trained on English texts, most of them titles and abstracts: other languages are outside of what it has seen, and the
   language of patients is rare in it.
+"""
+_LIMIT_OF_OTHERS = """\
+- Other kinds of texts, and other languages, than those of its training pairs are outside of what it has learned here.
+"""
+_LIMITS = """\
 - Like every embedding of its kind it is weak at negation, at numbers and doses, and at names that are rare; two texts
   that say opposite things about the same subject are near to each other.
 - A high score is no evidence that a statement is true, nor that an article is sound: retracted articles score too.
@@ -69,21 +75,25 @@ class Card:
     """The hub repository or the folder that code opens the model by; None: the name."""
     license: str = "apache-2.0"
     """The license of the weights, as the hub abbreviates it."""
+    language: Sequence[str] = ()
+    """Languages that whoever releases the model names; without any, the data decides."""
 
 
 def render(card: Card) -> str:
     """The card as Markdown with the hub's front matter."""
     address = card.address or card.name
     origin = f"started from {card.base_model}" if card.base_model else "trained as the recipe below says"
+    what = _WHAT[card.kind].format(texts=_TEXTS_OF_PUBMED if _uses_pubmed(card) else "texts")
+    limits = (_LIMIT_OF_PUBMED if _uses_pubmed(card) else _LIMIT_OF_OTHERS) + _LIMITS
     parts = [
         _front_matter(card),
         f"# {card.name}\n",
-        f"{card.name} {_WHAT[card.kind]} It is a {card.kind} of {card.n_parameters / 1e6:.1f}M parameters, {origin} and "
+        f"{card.name} {what} It is a {card.kind} of {card.n_parameters / 1e6:.1f}M parameters, {origin} and "
         "made with [pubvec](https://github.com/pubvec/pubvec).\n",
         f"## Usage\n\n{usage_of(card.kind, address, address, is_bert_hash=card.is_bert_hash)}",
         f"## Evaluation\n\n{_evaluation(card)}",
         f"## Training\n\n{_training(card)}",
-        f"## Limits\n\n{_LIMITS}",
+        f"## Limits\n\n{limits}",
         f"## License\n\n{_license(card)}",
     ]
     return "\n".join(parts)
@@ -127,9 +137,10 @@ def _uses_pubmed(card: Card) -> bool:
 def _front_matter(card: Card) -> str:
     """Write the hub's fields as YAML, of which JSON is a subset."""
     is_on_hub = card.base_model is not None and "/" in card.base_model
+    languages = list(card.language) or (["en"] if _uses_pubmed(card) else [])
     topics = ["biomedical", "PubMed", "medical"] if _uses_pubmed(card) else []
     fields: dict[str, Any] = {
-        "language": "en",
+        **({"language": languages[0] if len(languages) == 1 else languages} if languages else {}),
         "license": card.license,
         "library_name": "sentence-transformers",
         "pipeline_tag": _PIPELINE[card.kind],

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from pubvec.errors import ConfigError
+
+_LANGUAGE = re.compile(r"[a-z]{2,3}|multilingual|code")
+"""What the hub takes: a code of ISO 639, or one of two words."""
 
 
 @dataclass(frozen=True)
@@ -21,3 +27,11 @@ class ReleaseConfig:
     """The license of the weights, as the hub abbreviates it."""
     attribution: str | None = None
     """A sentence for the card on training texts that are not PubMed's: whose they are, and under which license."""
+    language: tuple[str, ...] = ()
+    """A language of the texts that the model reads, as a code of ISO 639, such as de. May be repeated. By default it is en
+    for a model that was trained on PubMed, and the card names none for other models."""
+
+    def __post_init__(self) -> None:
+        for language in self.language:
+            if not _LANGUAGE.fullmatch(language):
+                raise ConfigError(f"language must be a code of ISO 639 such as en or de, not {language!r}")

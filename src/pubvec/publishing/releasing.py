@@ -95,6 +95,7 @@ def release(
             attribution=config.attribution,
             address=address,
             license=config.license,
+            language=config.language,
         )
         (out / "README.md").write_text(render(card), encoding="utf-8")
     return read_manifest(output, made_by="release")
