@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,6 +213,13 @@ def make_repository():
     repository = Repository(False)
     repository.commit("main", {"data.json": b"{}"})
     return repository
+
+
+def test_a_new_process_checks_a_folder(folder: Path) -> None:
+    """Nothing that a test has imported helps there."""
+    command = [sys.executable, "-m", "pubvec", "push", str(folder), REPOSITORY, "--dry-run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "would be uploaded to someone/tiny" in done.stderr) == (0, True), done.stderr
 
 
 def test_the_commands(hub: Hub, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

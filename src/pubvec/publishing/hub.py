@@ -77,7 +77,8 @@ def push(
     folder = Path(model)
     repository, revision = repository_of(repository, revision)
     with hub_errors(f"{repository} cannot be the name of a repository", "choose another one"):
-        hub.utils.validate_repo_id(repository)
+        # Its own import: huggingface_hub has this module as an attribute only after something else has imported it.
+        require("huggingface_hub.utils", extra="train").validate_repo_id(repository)
     check_model_folder(folder)
     model_type_of(folder)
     _check_card(hub, folder, repository)
