@@ -25,9 +25,9 @@ from pubvec.evaluation.config import EvaluateConfig
 from pubvec.evaluation.evaluating import evaluate
 from pubvec.evaluation.results import read_result
 from pubvec.files import OutputFolder, json_ready, read_manifest
-from pubvec.publishing.card import Card, render
+from pubvec.publishing.card import Card, _front_matter, render
 from pubvec.publishing.config import ReleaseConfig
-from pubvec.publishing.releasing import release
+from pubvec.publishing.releasing import _starting_model, release
 from pubvec.publishing.usage import usage_of
 from pubvec.records import Pair
 from pubvec.tables import table_of
@@ -283,6 +283,11 @@ def test_the_card_of_a_model_from_a_table_is_true(world: Path, tiny_model: Path,
     fields = dict(line.split(": ", 1) for line in card.split("---\n")[1].splitlines())
     assert {"PubMed", "MiniLM", "biomedical", "English"}.isdisjoint(re.findall(r"\w+", card))
     assert json.loads(fields["language"]) == ["de", "en"]
+    assert (
+        "Of other rows than the training pairs, drawn from the same table: held-out-title-abstract." in card
+    )
+    with load(output) as encoder:
+        assert f"max_length={encoder.max_seq_length}," in card
     assert "Training started from my-start." in card
     assert "The training pairs come from tables of whoever trained it: own-pairs.csv." in card
     assert {"base_model", "datasets"}.isdisjoint(fields)
@@ -339,6 +344,46 @@ def test_the_card_has_the_metric_names_of_the_field(released: Path) -> None:
         **{name.replace("-", "_"): value for name, value in fields.items() if name != "model-index"}
     )
     assert metadata.library_name == "sentence-transformers"
+
+
+def test_the_model_that_training_started_from_is_named_as_it_is() -> None:
+    """A folder by its name, whatever path was given, and a repository by its address; a stage is no start."""
+    stage = {"command": "train contrast", "folder": "mine", "config": {}, "inputs": {}}
+    for given, listed, expected in [
+        ("./my start", "my start", "my start"),
+        ("work/start", "start", "start"),
+        ("work/start", "start (2)", "start"),
+        ("../a/b/start", "start", "start"),
+        ("owner/start", "0123456789abcdef", "owner/start"),
+        ("minilm", "minilm", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("work/first", "first", None),
+    ]:
+        recipe = [
+            {"command": "pairs", "folder": "first", "config": {}, "inputs": {}},
+            {**stage, "config": {"student": given}, "inputs": {"pairs": "0", listed: "1"}},
+        ]
+        assert _starting_model(recipe) == expected, given
+        fields = _front_matter(Card(NAME, "bi-encoder", expected, 1, recipe, [], {}, [32]))
+        assert ("base_model:" in fields) == ("/" in (expected or "")), given
+
+
+def test_the_card_shows_the_pooling_and_the_window_of_the_model(tmp_path: Path, tiny_model: Path) -> None:
+    """The code with transformers gives the vectors of the model, for both kinds of pooling that can be released."""
+    for pooling in ("mean", "cls"):
+        folder = shutil.copytree(tiny_model, tmp_path / pooling)
+        module = folder / "1_Pooling" / "config.json"
+        settings = json.loads(module.read_text())
+        settings = {name: value for name, value in settings.items() if not name.startswith("pooling_mode")}
+        settings[f"pooling_mode_{'mean_tokens' if pooling == 'mean' else 'cls_token'}"] = True
+        module.write_text(json.dumps(settings))
+        code = usage_of("bi-encoder", str(folder), str(folder), pooling=pooling, max_seq_length=64)
+        (block,) = re.findall(r"With transformers:\n\n```python\n(.*?)```", code, re.DOTALL)
+        assert "max_length=64," in block
+        names: dict = {}
+        exec(block, names)
+        with load(folder, backend="torch") as encoder:
+            expected = encoder.encode(names["texts"], normalize_embeddings=True)
+        np.testing.assert_allclose(names["vectors"].numpy(), expected, atol=1e-5)
 
 
 def test_other_libraries_are_told_of_bert_hash() -> None:

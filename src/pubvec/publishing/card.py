@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -35,6 +36,7 @@ _SETTINGS = (
     "in_batch_scale",
 )
 _TEXTS_OF_PUBMED = "titles, questions, passages and abstracts of biomedical literature"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _LIMIT_OF_PUBMED = """\
 - Trained on English texts, most of them titles and abstracts: other languages are outside of what it has seen, and the
   language of patients is rare in it.
@@ -75,6 +77,10 @@ class Card:
     """The hub repository or the folder that code opens the model by; None: the name."""
     license: str = "apache-2.0"
     """The license of the weights, as the hub abbreviates it."""
+    pooling: str = "mean"
+    """How a bi-encoder pools the vectors of its tokens."""
+    max_seq_length: int = 512
+    """The number of tokens that a bi-encoder reads."""
     language: Sequence[str] = ()
     """Languages that whoever releases the model names; without any, the data decides."""
 
@@ -83,14 +89,23 @@ def render(card: Card) -> str:
     """The card as Markdown with the hub's front matter."""
     address = card.address or card.name
     origin = f"started from {card.base_model}" if card.base_model else "trained as the recipe below says"
+    usage = usage_of(
+        card.kind,
+        address,
+        address,
+        is_bert_hash=card.is_bert_hash,
+        pooling=card.pooling,
+        max_seq_length=card.max_seq_length,
+    )
     what = _WHAT[card.kind].format(texts=_TEXTS_OF_PUBMED if _uses_pubmed(card) else "texts")
+    n_parameters = f"{card.n_parameters / 1e6:.1f}M" if card.n_parameters >= 1e6 else f"{card.n_parameters:,}"
     limits = (_LIMIT_OF_PUBMED if _uses_pubmed(card) else _LIMIT_OF_OTHERS) + _LIMITS
     parts = [
         _front_matter(card),
         f"# {card.name}\n",
-        f"{card.name} {what} It is a {card.kind} of {card.n_parameters / 1e6:.1f}M parameters, {origin} and "
+        f"{card.name} {what} It is a {card.kind} of {n_parameters} parameters, {origin} and "
         "made with [pubvec](https://github.com/pubvec/pubvec).\n",
-        f"## Usage\n\n{usage_of(card.kind, address, address, is_bert_hash=card.is_bert_hash)}",
+        f"## Usage\n\n{usage}",
         f"## Evaluation\n\n{_evaluation(card)}",
         f"## Training\n\n{_training(card)}",
         f"## Limits\n\n{limits}",
@@ -106,7 +121,7 @@ def _license(card: Card) -> str:
 
 def _data_of(card: Card) -> str:
     """Say which texts the model was trained on, as far as the manifests of `pairs` prove it."""
-    tables = sorted({name for stage in _pair_stages(card) if (name := _first_input(stage)) and "." in name})
+    tables = _tables_of(card)
     sentences = []
     if _uses_pubmed(card):
         sentences.append(
@@ -130,13 +145,17 @@ def _first_input(stage: Mapping[str, Any]) -> str:
     return next(iter(stage["inputs"]), "")
 
 
+def _tables_of(card: Card) -> list[str]:
+    return sorted({name for stage in _pair_stages(card) if (name := _first_input(stage)) and "." in name})
+
+
 def _uses_pubmed(card: Card) -> bool:
     return any("." not in name for stage in _pair_stages(card) if (name := _first_input(stage)))
 
 
 def _front_matter(card: Card) -> str:
     """Write the hub's fields as YAML, of which JSON is a subset."""
-    is_on_hub = card.base_model is not None and "/" in card.base_model
+    is_on_hub = card.base_model is not None and _HUB_NAME.fullmatch(card.base_model)
     languages = list(card.language) or (["en"] if _uses_pubmed(card) else [])
     topics = ["biomedical", "PubMed", "medical"] if _uses_pubmed(card) else []
     fields: dict[str, Any] = {
@@ -237,9 +256,12 @@ def _leakage(card: Card) -> str:
         kind = next((state for start, state in _STATES.items() if result.task.startswith(start)), None)
         is_screened = set(result.identity.data) <= screened
         by_state[kind or ("screened" if is_screened else "open")].append(result.task)
+    items, source = (
+        ("rows", "table") if _tables_of(card) and not _uses_pubmed(card) else ("articles", "collection")
+    )
     sentences = {
         "screened": "No training article shares a title, an abstract or twelve words in a row with the texts of",
-        "held out": "Of other articles than the training pairs, drawn from the same collection:",
+        "held out": f"Of other {items} than the training pairs, drawn from the same {source}:",
         "own": "Of texts made up for pubvec, which no training has seen:",
         "open": "The recipe does not say whether training has seen the texts of",
     }

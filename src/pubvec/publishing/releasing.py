@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pubvec.conversion import write_half
@@ -12,6 +12,7 @@ from pubvec.encoder import (
     ONNX_FILES,
     Calibration,
     EmbeddingRanges,
+    ModelSettings,
     ModelType,
     list_models,
     make_compatible,
@@ -64,6 +65,7 @@ def release(
     measured, files = _read_results(results, config.name, source)
     inputs = [source, *files]
     address = config.repository or str(output)
+    settings = ModelSettings.read(source) if kind == "bi-encoder" else None
     base_model = config.base_model or _starting_model(recipe)
     with OutputFolder(
         output, command="release", config=config, inputs=inputs, force=force, manifest_name=MODEL_MANIFEST
@@ -95,6 +97,8 @@ def release(
             attribution=config.attribution,
             address=address,
             license=config.license,
+            pooling=settings.pooling if settings else "mean",
+            max_seq_length=settings.max_seq_length if settings else 512,
             language=config.language,
         )
         (out / "README.md").write_text(render(card), encoding="utf-8")
@@ -145,10 +149,20 @@ def _starting_model(recipe: Sequence[Mapping[str, Any]]) -> str | None:
     for stage in recipe:
         config = stage["config"]
         named = [config.get("student") or config.get("base"), *(config.get("models") or [])]
-        for name in filter(None, named):
+        for name in (_name_of_start(name, stage["inputs"]) for name in named if name):
             if name not in folders and stage["command"].startswith("train"):
                 return str(repositories.get(name) or name)
     return None
+
+
+def _name_of_start(name: str, inputs: Mapping[str, str]) -> str:
+    """Return the name of a folder where `name` was the path of one, which looks as a name on the hub may look.
+
+    A stage lists a folder among its inputs by the folder's name; a model from the hub is listed by its commit.
+    """
+    last = PurePath(name).name
+    is_folder = any(listed == last or listed.startswith(f"{last} (") for listed in inputs)
+    return last if is_folder else name
 
 
 def _copy(source: Path, target: Path, kind: ModelType) -> None:

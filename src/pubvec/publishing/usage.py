@@ -32,12 +32,19 @@ from transformers import AutoModel, AutoTokenizer
 {texts}
 tokenizer = AutoTokenizer.from_pretrained("{hub_name}")
 model = AutoModel.from_pretrained("{hub_name}")
-inputs = tokenizer(texts, padding=True, truncation=True, max_length=512, return_tensors="pt")
+inputs = tokenizer(texts, padding=True, truncation=True, max_length={max_seq_length}, return_tensors="pt")
 with torch.inference_mode():
     tokens = model(**inputs).last_hidden_state
-mask = inputs["attention_mask"].unsqueeze(-1)
-vectors = torch.nn.functional.normalize((tokens * mask).sum(1) / mask.sum(1))
+{pooling}
 print(vectors @ vectors.T)"""
+
+_POOLING = {
+    "mean": """\
+mask = inputs["attention_mask"].unsqueeze(-1)
+vectors = torch.nn.functional.normalize((tokens * mask).sum(1) / mask.sum(1))""",
+    "cls": "vectors = torch.nn.functional.normalize(tokens[:, 0])",
+}
+"""How a bi-encoder makes a vector of the vectors of its tokens."""
 
 _TXTAI = """\
 import txtai
@@ -86,17 +93,34 @@ _REGISTER_BERT_HASH = (
 )
 
 
-def usage_of(kind: ModelType, hub_name: str, name: str, *, is_bert_hash: bool = False) -> str:
+def usage_of(
+    kind: ModelType,
+    hub_name: str,
+    name: str,
+    *,
+    is_bert_hash: bool = False,
+    pooling: str = "mean",
+    max_seq_length: int = 512,
+) -> str:
     """A block of code for each library, as Markdown.
 
     Args:
         kind: of the model.
         hub_name: the hub repository or the folder that other libraries open.
         name: the name or the folder that pubvec opens.
+        is_bert_hash: whether other libraries need pubvec's module of this architecture.
+        pooling: of a bi-encoder: mean or cls.
+        max_seq_length: the number of tokens that a bi-encoder reads.
     """
     blocks = []
     for library, template in _BLOCKS[kind].items():
-        code = template.format(texts=_TEXTS, hub_name=hub_name, name=name)
+        code = template.format(
+            texts=_TEXTS,
+            hub_name=hub_name,
+            name=name,
+            pooling=_POOLING[pooling],
+            max_seq_length=max_seq_length,
+        )
         if is_bert_hash and library != "pubvec":
             code = _REGISTER_BERT_HASH + code
         blocks.append(f"With {library}:\n\n```python\n{code}\n```\n")
