@@ -66,7 +66,7 @@ def test_what_cannot_be_followed_is_refused(client: TestClient, query: str) -> N
 
 def test_agents(searcher: Searcher) -> None:
     pytest.importorskip("mcp")
-    from pubvec.server.mcp import make_mcp_server
+    from pubvec.server.mcp_server import make_mcp_server
 
     server = make_mcp_server(searcher)
     result = asyncio.run(server.call_tool("snowball", {"pmids": "PMID: 1, 2", "direction": "backward"}))

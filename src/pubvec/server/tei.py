@@ -232,7 +232,7 @@ def _add_scoring_routes(router: APIRouter, embedder: Embedder) -> None:
 
 
 def _add_tokenizer_routes(router: APIRouter, embedder: Embedder) -> None:
-    tokenizer = embedder.encoder.tokenizer
+    encoder = embedder.encoder
 
     @router.post("/tokenize", response_model_exclude_none=True)
     def tokenize(request: TokenizeRequest) -> list[list[TokenResponse]]:
@@ -241,7 +241,7 @@ def _add_tokenizer_routes(router: APIRouter, embedder: Embedder) -> None:
         embedder.check_number(len(texts))
         special = request.add_special_tokens
         prompt = "" if request.prompt_name is None else embedder.prompt_of(request.prompt_name)
-        tokens = [tokenizer.describe(prompt + text, has_special_tokens=special) for text in texts]
+        tokens = [encoder.tokenizer.describe(prompt + text, has_special_tokens=special) for text in texts]
         return [[_describe(token) for token in each] for each in tokens]
 
     @router.post("/decode")
@@ -253,7 +253,7 @@ def _add_tokenizer_routes(router: APIRouter, embedder: Embedder) -> None:
         embedder.check_number(len(many))
         skip = request.skip_special_tokens
         try:
-            return [tokenizer.decode(ids, skip_special_tokens=skip) for ids in many]
+            return [encoder.tokenizer.decode(ids, skip_special_tokens=skip) for ids in many]
         except InputError as error:
             raise ApiError(422, str(error), error_type="tokenizer") from error
 
