@@ -122,8 +122,9 @@ def test_wrong_requests(tmp_path: Path, tiny_model: Path, capsys) -> None:
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(InputError, match=r"benchmarks\.plan"):
         Constants.read(tmp_path / "x.json")
-    assert run(["plan", "-a", "many", "-m", str(tiny_model)]) == 1
-    assert "articles is a number" in capsys.readouterr().err
+    for wrong in ("many", "1.5", "nan", "inf", "1e999999999", ""):
+        assert run(["plan", "-a", wrong, "-m", str(tiny_model)]) == 1
+    assert capsys.readouterr().err.count("articles is a whole number") == 6
 
 
 def test_the_reference_is_the_published_bench() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
@@ -168,10 +169,7 @@ def plan(
     from pubvec.scale import REFERENCE, Constants
     from pubvec.scale import plan as work_out
 
-    try:
-        n_articles = int(float(articles))
-    except (ValueError, OverflowError):
-        raise ConfigError(f"articles is a number, as 38e6, not {articles!r}") from None
+    n_articles = _read_count(articles)
     constants = Constants.read(machine or REFERENCE)
     if cores is not None:
         constants = replace(constants, n_cores=cores)
@@ -179,6 +177,21 @@ def plan(
     print(
         json.dumps(found.to_json(), indent=2) if as_json else found.to_markdown(), end="\n" if as_json else ""
     )
+
+
+_MAX_DIGITS = 18
+
+
+def _read_count(text: str) -> int:
+    """Read a whole number that may have an exponent. A fraction is refused instead of cut."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    # The bound on the size comes first, because 1e999999999 written out would fill the memory.
+    if number.is_finite() and number.adjusted() < _MAX_DIGITS and number == number.to_integral_value():
+        return int(number)
+    raise ConfigError(f"articles is a whole number, as 38000000 or 38e6, not {text!r}")
 
 
 def _print_table(
