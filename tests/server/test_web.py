@@ -30,6 +30,7 @@ from web_world import (
 )
 
 from pubvec.records import Term
+from pubvec.retrieval import searcher as searcher_module
 from pubvec.retrieval import strength_of
 from pubvec.retrieval.searcher import Searcher
 from pubvec.server.glance import describe_strength, designs_of, find_divider
@@ -203,6 +204,36 @@ def test_a_query_stands_in_the_box_as_it_was_typed(client: TestClient, query: st
     assert "<" not in given_back[1]
     if response.text.isprintable() or query.isalnum():
         assert by_id(tree_of(response.text), "q").get("value") == f"aspirin {query}"
+
+
+def test_every_door_of_the_server_reads_and_encodes_a_query_once(
+    client: TestClient, searcher: Searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The suggestions of a page, its filters and its passages are counted too; passages encode other texts."""
+    read, encoded = [], []
+    parse_query, encode = searcher_module.parse_query, searcher.encoder.encode
+
+    def count_reading(text: str, *args: Any, **kwargs: Any) -> Any:
+        read.append(text)
+        return parse_query(text, *args, **kwargs)
+
+    def count_encoding(texts: Any, *args: Any, **kwargs: Any) -> Any:
+        encoded.extend(text for text in ([texts] if isinstance(texts, str) else texts) if text == query)
+        return encode(texts, *args, **kwargs)
+
+    monkeypatch.setattr(searcher_module, "parse_query", count_reading)
+    monkeypatch.setattr(searcher.encoder, "encode", count_encoding)
+    query = "how well does aspirin work against stroke"
+    for path, more in (
+        ("/search", {}),
+        ("/search", {"n": 30, "offset": 20, "year": "2000..2030"}),
+        ("/", {}),
+        ("/", {"offset": 20, "has_abstract": "true"}),
+    ):
+        read.clear()
+        encoded.clear()
+        assert client.get(path, params={"q": query, **more}, headers=BROWSER).status_code == 200
+        assert (read, encoded) == ([query], [query]), (path, more)
 
 
 def test_words_of_the_query_are_marked(client: TestClient) -> None:

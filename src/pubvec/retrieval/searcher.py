@@ -93,6 +93,8 @@ class SearchRequest:
     """The words that rank; "" where the query has conditions alone. Of articles like others: the title of the first."""
     constraint: Constraint | None
     """All conditions of the query, the filters and the caller; None: every article can be a hit."""
+    query_constraint: Constraint | None
+    """The conditions of the query alone."""
     filters: Filters
     ranking: Ranking
     like: tuple[int, ...]
@@ -211,7 +213,17 @@ class Searcher:
         self._rows_of(unlike)  # one that is not there is refused now
         named = (*likes, *unlike)
         return SearchRequest(
-            query, parsed.text, wanted, filters, ranking, named, known, parsed.ignored, notes, make_vector
+            query,
+            parsed.text,
+            wanted,
+            parsed.constraint,
+            filters,
+            ranking,
+            named,
+            known,
+            parsed.ignored,
+            notes,
+            make_vector,
         )
 
     def _mix(self, like: Sequence[int], unlike: Sequence[int]) -> FloatArray:

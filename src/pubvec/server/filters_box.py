@@ -14,13 +14,14 @@ from pubvec.retrieval import (
     Not,
     Page,
     Searcher,
+    SearchRequest,
     Word,
     Years,
     all_of,
     language_name,
     name_author,
 )
-from pubvec.server.parameters import Parameters, read_request
+from pubvec.server.parameters import Parameters
 
 Field = Literal["mesh", "journal", "author"]
 """Filters whose values are suggested while they are typed."""
@@ -84,12 +85,15 @@ _BOXES: tuple[tuple[str, str, str, str | None], ...] = (
 
 
 def view_filters(
-    searcher: Searcher, parameters: Parameters, found: Page, check: Callable[[], None]
+    searcher: Searcher,
+    request: SearchRequest,
+    parameters: Parameters,
+    found: Page,
+    check: Callable[[], None],
 ) -> dict[str, Any]:
     """Return the boxes and the histogram of a page of results."""
     bare = parameters.model_copy(update=_FILTERS)
-    # Of a search that names articles, `read` makes a condition of the names, which is part of the query.
-    query = bare.constraint if bare.is_empty else read_request(searcher, bare).constraint
+    query = all_of(request.query_constraint, bare.constraint)
 
     def count(**changes: Any) -> int:
         changed = parameters.model_copy(update=changes)

@@ -243,19 +243,25 @@ def read_request(
     )
 
 
-def find_page(searcher: Searcher, parameters: Parameters, check: Callable[[], None] = lambda: None) -> Page:
+def find_page(
+    searcher: Searcher,
+    parameters: Parameters,
+    check: Callable[[], None] = lambda: None,
+    request: SearchRequest | None = None,
+) -> Page:
     """Search, and return the page of hits with facets and with the passages of the first `MAX_PASSAGES` hits.
 
     Args:
         searcher: The open index.
         parameters: The search. Paging ends at `MAX_HITS`.
         check: Function that is called between the steps of the search. An error that it raises ends the search.
+        request: What `read_request` returned for `parameters`. None reads them now.
 
     Raises:
         InputError: The query is empty or malformed, or the index does not have the article of `like`.
     """
     check()
-    request = read_request(searcher, parameters)
+    request = request or read_request(searcher, parameters)
     check()
     page = searcher.page(request, parameters.n, parameters.offset, sort=parameters.sort, with_passages=False)
     hits: list[Hit] = []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from pubvec.retrieval import N_BEST, N_BY_YEAR, Page, Searcher
+from pubvec.retrieval import N_BEST, N_BY_YEAR, Page, Searcher, SearchRequest
 from pubvec.server.ask_stream import N_EVIDENCE
 from pubvec.server.filters_box import view_filters
 from pubvec.server.glance import find_divider
@@ -38,13 +38,14 @@ class Fault(NamedTuple):
 
 def view_results(parameters: Parameters, searcher: Searcher, cancellation: Cancellation) -> dict[str, Any]:
     """Search, and return the values that the template of the page shows."""
-    found = find_page(searcher, parameters, cancellation.check)
+    request = read_request(searcher, parameters)
+    found = find_page(searcher, parameters, cancellation.check, request)
     offset, n = parameters.offset, parameters.n
     bare = Parameters(q=parameters.q, like=parameters.like, ranking=parameters.ranking, sort=parameters.sort)
     return {
         "parameters": parameters,
         "found": found,
-        **view_filters(searcher, parameters, found, cancellation.check),
+        **view_filters(searcher, request, parameters, found, cancellation.check),
         "heading": heading_of(searcher, parameters),
         "seed": None if parameters.like is None else searcher.articles([parameters.like])[0].article,
         "count": count_line(found, parameters),
@@ -53,7 +54,7 @@ def view_results(parameters: Parameters, searcher: Searcher, cancellation: Cance
         "chips": list(_chips(parameters)),
         "n_chips": _N_CHIPS,
         "quick": _quick_filters(parameters),
-        "reasons": [] if found.hits else _reasons(found, searcher, parameters),
+        "reasons": [] if found.hits else _reasons(found, searcher, request),
         "unfiltered": None if bare.is_empty else bare.url("/"),
         "previous_url": parameters.url("/", offset=max(0, offset - n)) if offset else None,
         "next_url": parameters.url("/", offset=offset + n) if found.has_more else None,
@@ -141,11 +142,10 @@ def _quick_filters(parameters: Parameters) -> list[tuple[str, str, bool, str]]:
     return found
 
 
-def _reasons(found: Page, searcher: Searcher, parameters: Parameters) -> list[str]:
+def _reasons(found: Page, searcher: Searcher, request: SearchRequest) -> list[str]:
     """Return sentences on why there are no hits."""
     if found.n_matching:
         return []
-    request = read_request(searcher, parameters)
     reading = searcher.explain(request)
     return [line for line in reading.lines() if not line.startswith(("Ranked by", "Left out"))]
 
