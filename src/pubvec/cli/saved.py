@@ -14,7 +14,17 @@ import typer
 from pubvec.cli.console import console
 from pubvec.cli.index import IndexFolder, TrustIndex
 from pubvec.cli.options import CommandLine, with_config
-from pubvec.cli.search import TEXT, MeshTreeFile, Model, RankingName, open_searcher, opened, write
+from pubvec.cli.search import (
+    TEXT,
+    FormatOrFeed,
+    MeshTreeFile,
+    Model,
+    Output,
+    RankingName,
+    open_searcher,
+    opened,
+    write,
+)
 from pubvec.errors import InputError
 from pubvec.files import json_ready
 from pubvec.retrieval import Filters
@@ -111,15 +121,8 @@ def run(
     mesh_tree: MeshTreeFile = None,
     model: Model = None,
     trust_index: TrustIndex = False,
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            help="Format of the output: text, rss, ris, bibtex, nbib, csl-json, csv, jsonl or pmids.",
-        ),
-    ] = TEXT,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
+    form: FormatOrFeed = TEXT,
+    output: Output = None,
 ) -> None:
     """Tell what has come since the last run, each article once, and which told or watched articles were retracted,
     corrected or revised.

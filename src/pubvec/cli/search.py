@@ -48,6 +48,23 @@ Unlike = Annotated[
     list[int] | None,
     typer.Option("--unlike", help="PMID of an article that hits are not to be like; may be repeated."),
 ]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        help="Format of the output: text, ris, bibtex, nbib, csl-json, csv, jsonl or pmids.",
+    ),
+]
+FormatOrFeed = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        help="Format of the output: text, rss, ris, bibtex, nbib, csl-json, csv, jsonl or pmids.",
+    ),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")]
 Reranked = Annotated[int, typer.Option(min=1, help="Best hits that --rerank sorts.")]
 Offset = Annotated[int, typer.Option(min=0, help="Number of hits to leave out before the first.")]
 SortName = Annotated[
@@ -85,15 +102,8 @@ def search(
     as_of: Annotated[int | None, typer.Option("--as-of", help="An older version of the index.")] = None,
     model: Model = None,
     trust_index: TrustIndex = False,
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            help="Format of the output: text, ris, bibtex, nbib, csl-json, csv, jsonl or pmids.",
-        ),
-    ] = TEXT,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
+    form: Format = TEXT,
+    output: Output = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit and line.")] = False,
     *,
     config: Filters,
@@ -148,15 +158,8 @@ def snowball(
         int, typer.Option("--rounds", min=1, help="Rounds; each starts from what the one before found.")
     ] = 1,
     n: Number = 100,
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            help="Format of the output: text, ris, bibtex, nbib, csl-json, csv, jsonl or pmids.",
-        ),
-    ] = TEXT,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
+    form: Format = TEXT,
+    output: Output = None,
     model: Model = None,
     trust_index: TrustIndex = False,
     *,
@@ -237,15 +240,8 @@ def alert(
     mesh_tree: MeshTreeFile = None,
     model: Model = None,
     trust_index: TrustIndex = False,
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            help="Format of the output: text, rss, ris, bibtex, nbib, csl-json, csv, jsonl or pmids.",
-        ),
-    ] = TEXT,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File, instead of stdout.")] = None,
+    form: FormatOrFeed = TEXT,
+    output: Output = None,
     *,
     config: Filters,
 ) -> None:
