@@ -148,6 +148,7 @@ def _hints(record: type) -> dict[str, Any]:
     return get_type_hints(record)
 
 
+@cache
 def _record_inside(hint: Any) -> type | None:
     hint = _strip_none(hint)
     if get_origin(hint) is list:
@@ -155,6 +156,7 @@ def _record_inside(hint: Any) -> type | None:
     return hint if isinstance(hint, type) and hasattr(hint, "_fields") else None
 
 
+@cache
 def _strip_none(hint: Any) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = (argument for argument in get_args(hint) if argument is not type(None))
