@@ -15,7 +15,7 @@ from pubvec.engine import LocalEngine
 from pubvec.errors import InputError
 from pubvec.follow import update
 from pubvec.records import Article, Badge
-from pubvec.retrieval import Searcher, badges_of, index
+from pubvec.retrieval import Searcher, index
 from pubvec.tables import rows_of
 
 _QUERIED = ("01", "04", "05", "07", "08", "09", "10", "12", "13f", "19", "20", "21")
@@ -194,7 +194,7 @@ def test_queries_find_what_they_mean(found):
 def test_notices_mark_their_targets_and_versions_count(shared, found, tiny_model, tmp_path):
     entries = {entry.article.pmid: entry for entry in found.articles(list(_BADGES))}
     for pmid, badge in _BADGES.items():
-        assert badge in badges_of(entries[pmid].article, entries[pmid].marks)
+        assert badge in entries[pmid].badges
     _parse(shared / "cases" / "06-versions.xml", tmp_path / "06")
     current = {
         a.pmid: a.version for t in Collection(tmp_path / "06").iter_tables() for a in rows_of(Article, t)
@@ -205,7 +205,7 @@ def test_notices_mark_their_targets_and_versions_count(shared, found, tiny_model
     update(tmp_path / "index", [str(shared / "cases" / "25b-update.xml")])
     searcher = Searcher(tmp_path / "index")
     assert 2001 not in searcher.lexical.pmids_of_rows().values()
-    said = {e.article.pmid: badges_of(e.article, e.marks) for e in searcher.articles([2002, 2003, 2004])}
+    said = {e.article.pmid: e.badges for e in searcher.articles([2002, 2003, 2004])}
     assert said == {
         2002: (Badge("retracted", 2005),),
         2003: (),

@@ -21,7 +21,6 @@ from .constraints import Years as Years
 from .constraints import all_of as all_of
 from .dense import IntArray as IntArray
 from .dense import KeyArray as KeyArray
-from .fields import badges_of as badges_of
 from .grammar import parse_query as parse_query
 from .indexing import compact as compact
 from .indexing import index as index

@@ -76,6 +76,11 @@ def marks_of(pmid: int, links: Iterable[tuple[str, int | None]]) -> list[tuple[i
     return sorted((target, badge) for target, badge in found if target != pmid)
 
 
+def marks_made_by(article: Article) -> list[tuple[int, Badge]]:
+    """Return what `article` makes of others: see `marks_of`."""
+    return marks_of(article.pmid, ((link.type, link.pmid) for link in article.corrections))
+
+
 def join_marks(marks: Iterable[tuple[int, Badge]]) -> dict[int, list[Badge]]:
     """Return the badges of each PMID in a fixed order, none of them twice."""
     found: dict[int, set[Badge]] = {}

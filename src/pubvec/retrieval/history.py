@@ -164,16 +164,19 @@ def gaps_between(applied: Sequence[FileRange]) -> list[FileRange]:
     ]
 
 
+def ends_run(*columns: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell whether each row of sorted columns is the last of its run of equal values. *Shape:* (n,)"""
+    is_end = np.ones(len(columns[0]), dtype=bool)
+    if len(is_end):
+        is_end[:-1] = np.any([column[:-1] != column[1:] for column in columns], axis=0)
+    return is_end
+
+
 def join_withdrawals(*parts: WithdrawalArray) -> WithdrawalArray:
     """Return the last withdrawal of each PMID and version. *Shape:* (n,)"""
     joined = np.concatenate([np.empty(0, WITHDRAWAL), *parts])
     joined = joined[np.lexsort((joined["file"], joined["version"], joined["pmid"]))]
-    is_last = np.ones(len(joined), dtype=bool)
-    if len(joined):
-        is_last[:-1] = (joined["pmid"][1:] != joined["pmid"][:-1]) | (
-            joined["version"][1:] != joined["version"][:-1]
-        )
-    last: WithdrawalArray = joined[is_last]
+    last: WithdrawalArray = joined[ends_run(joined["pmid"], joined["version"])]
     return last
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from pubvec.errors import InputError, OutputError, PubvecError, require
 from pubvec.files import fault_of
-from pubvec.records import Article, Badge
+from pubvec.records import Article, Badge, Hit
 from pubvec.retrieval.constraints import Constraint, DateField, TermField
 from pubvec.retrieval.dense import IntArray
 from pubvec.retrieval.fields import (
@@ -26,7 +26,7 @@ from pubvec.retrieval.fields import (
     badges_of,
     dates_of,
     join_marks,
-    marks_of,
+    marks_made_by,
     ranked_text,
     terms_of,
     texts_of,
@@ -96,6 +96,16 @@ class Entry(NamedTuple):
     """What notices elsewhere in the index say of it, whether or not its own record says so too."""
     cites: list[int]
     """PMIDs of its reference list, which is not kept otherwise."""
+
+    @property
+    def badges(self) -> tuple[Badge, ...]:
+        """What a reader must know of the article, from its own record and from notices elsewhere."""
+        return badges_of(self.article, self.marks)
+
+    @property
+    def hit(self) -> Hit:
+        """The article as a hit that nothing ranked, which has no score."""
+        return Hit(self.article, None, None, None, self.badges)
 
     @property
     def retracted_by(self) -> list[int]:
@@ -274,7 +284,7 @@ class Lexical:
     def _iter_marks(self, notices: Any) -> Iterator[tuple[int, Badge]]:
         hits = self._searcher.search(notices, max(1, len(self)), count=False).hits
         for entry in self._iter_entries(hits):
-            yield from _marks(entry.article)
+            yield from marks_made_by(entry.article)
 
     def pmids_of_rows(self) -> dict[int, int]:
         """The row of every article, and its PMID."""
@@ -295,10 +305,6 @@ class Lexical:
         return self._query.term_set_query(self._index.schema, "row", [int(row) for row in rows])
 
 
-def _marks(article: Article) -> list[tuple[int, Badge]]:
-    return marks_of(article.pmid, ((link.type, link.pmid) for link in article.corrections))
-
-
 def _document(row: int, entry: Entry) -> Any:
     article = entry.article
     document = require("tantivy", extra="search").Document()
@@ -307,12 +313,12 @@ def _document(row: int, entry: Entry) -> Any:
         "pmid": [article.pmid],
         "year": [article.year] if article.year else [],
         "added": [entry.added],
-        "marks": sorted({target for target, _ in _marks(article)}),
+        "marks": sorted({target for target, _ in marks_made_by(article)}),
         "cites": entry.cites,
         **dates_of(article),
     }
     abstract = article.abstract or ""
-    is_retracted = any(badge.kind == RETRACTED for badge in badges_of(article, entry.marks))
+    is_retracted = any(badge.kind == RETRACTED for badge in entry.badges)
     flags = [("has_abstract", bool(abstract)), ("is_retracted", is_retracted)]
     for name, values in numbers.items():
         for number in values:

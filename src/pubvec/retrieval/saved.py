@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 from pubvec.errors import ConfigError, InputError
 from pubvec.files import json_ready, lock, read_manifest, write_json
-from pubvec.records import Badge, Hit, article_text
+from pubvec.records import Hit, article_text
 from pubvec.retrieval.alerts import find_new
 from pubvec.retrieval.constraints import Filters, Pmids
-from pubvec.retrieval.fields import badges_of, text_hash
+from pubvec.retrieval.fields import text_hash
 from pubvec.retrieval.indexing import SAVED
 from pubvec.retrieval.lexical import Entry
 from pubvec.retrieval.searcher import Ranking, Searcher
@@ -318,7 +318,7 @@ def _collect(searcher: Searcher, state: Mapping[str, Any], name: str) -> dict[st
 def _revive(searcher: Searcher, state: Mapping[str, Any], name: str) -> SavedRun:
     """Read the delivery that is pending."""
     search, pending = _search_of(name, state), state["pending"]
-    present = set(_entries(searcher, pending["pmids"]))
+    present = searcher.held(pending["pmids"])
     hits: list[Hit] = []
     if present:
         request = searcher.read(
@@ -328,7 +328,7 @@ def _revive(searcher: Searcher, state: Mapping[str, Any], name: str) -> SavedRun
         found = searcher.search(request, len(present))
         known = {hit.pmid for hit in found}
         others = _entries(searcher, sorted(present - known)).values()
-        found += [Hit(e.article, None, None, None, badges_of(e.article, e.marks)) for e in others]
+        found += [entry.hit for entry in others]
         hits = sorted((hit for hit in found if hit.pmid in present), key=lambda hit: place[hit.pmid])
     notes = list(pending["notes"])
     if n_gone := len(pending["pmids"]) - len(present):
@@ -369,11 +369,10 @@ def _describe_all(searcher: Searcher, pmids: Iterable[int]) -> dict[str, Any]:
 
 def _describe(entry: Entry) -> dict[str, Any]:
     article = entry.article
-    badges: Iterable[Badge] = badges_of(article, entry.marks)
     text = f"{text_hash(article_text(article.title, article.abstract)):016x}"
     return {
         "title": article.title,
-        "badges": [list(b) for b in badges],
+        "badges": [list(badge) for badge in entry.badges],
         "text": text,
         "version": article.version,
     }

@@ -7,7 +7,7 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -21,7 +21,6 @@ from pubvec.errors import ConfigError, InputError
 from pubvec.records import Hit, article_text
 from pubvec.retrieval.constraints import Constraint, Filters, Or, Pmids, Term, Word, all_of, iter_parts
 from pubvec.retrieval.dense import Dense, IntArray
-from pubvec.retrieval.fields import badges_of
 from pubvec.retrieval.grammar import MAX_CHARACTERS, ParsedQuery, parse_query
 from pubvec.retrieval.indexing import open_encoder, open_version
 from pubvec.retrieval.inspection import IndexInfo, info
@@ -582,7 +581,7 @@ class Searcher:
         entries = self.lexical.entries(rows)
         n_citing = self.lexical.count_citing(entry.article.pmid for entry in entries)
         return [
-            Hit(entry.article, score, cosine, probability, badges_of(entry.article, entry.marks), None, n)
+            Hit(entry.article, score, cosine, probability, entry.badges, None, n)
             for entry, score, cosine, probability, n in zip(
                 entries, scores, cosines, probabilities, n_citing, strict=True
             )
@@ -596,14 +595,19 @@ class Searcher:
         """
         return self._hits(Ranked(self._rows_of(pmids), [0.0] * len(pmids)), None)
 
+    def held(self, pmids: Iterable[int], constraint: Constraint | None = None) -> set[int]:
+        """Return those of `pmids` that the version holds and that fulfill `constraint`."""
+        wanted = all_of(Pmids(frozenset(pmids)), constraint)
+        assert wanted is not None
+        return set(self.dense.keys["pmid"][self.lexical.rows(wanted)].tolist())
+
     def references(self, pmid: int) -> list[int]:
         """Return the PMIDs that the reference list of an article names and the index holds.
 
         Raises:
             InputError: the version does not hold the article.
         """
-        cited = Pmids(frozenset(self.articles([pmid])[0].cites))
-        return sorted(self.dense.keys["pmid"][self.lexical.rows(cited)].tolist())
+        return sorted(self.held(self.articles([pmid])[0].cites))
 
     def cited_by(self, pmid: int) -> list[int]:
         """Return the PMIDs of the articles in the index whose reference lists name an article."""

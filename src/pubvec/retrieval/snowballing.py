@@ -6,13 +6,13 @@ engineering" (EASE 2014): backward along reference lists, forward along citation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from pubvec.errors import ConfigError, InputError
 from pubvec.records import Hit
-from pubvec.retrieval.constraints import Constraint, Filters, Pmids, all_of
+from pubvec.retrieval.constraints import Filters
 from pubvec.retrieval.searcher import Searcher
 
 Direction = Literal["both", "backward", "forward"]
@@ -82,7 +82,7 @@ def snowball(
         check()
         cites, cited_by = _follow(searcher, start, direction)
         new = (cites.keys() | cited_by.keys()) - seen
-        present = _present(searcher, new)
+        present = searcher.held(new)
         absent |= new - present
         for pmid in present:
             found[pmid] = number, sorted(cites.get(pmid, ())), sorted(cited_by.get(pmid, ()))
@@ -91,7 +91,7 @@ def snowball(
         if not start:
             break
     if filters is not None and filters.constraint is not None:
-        kept = _present(searcher, found, filters.constraint)
+        kept = searcher.held(found, filters.constraint)
         found = {pmid: links for pmid, links in found.items() if pmid in kept}
     best = sorted(found, key=lambda pmid: (-len(found[pmid][1]) - len(found[pmid][2]), pmid))[:n]
     hits = searcher.hits_of(best)
@@ -112,12 +112,3 @@ def _follow(
             for pmid in entry.cites:
                 cited_by.setdefault(pmid, set()).add(entry.article.pmid)
     return cites, cited_by
-
-
-def _present(searcher: Searcher, pmids: Collection[int], constraint: Constraint | None = None) -> set[int]:
-    """Return those of `pmids` that the index holds and that fulfill `constraint`."""
-    if not pmids:
-        return set()
-    wanted = all_of(Pmids(frozenset(pmids)), constraint)
-    assert wanted is not None
-    return set(searcher.dense.keys["pmid"][searcher.lexical.rows(wanted)].tolist())

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from pubvec.errors import InputError, require
 from pubvec.records import Hit, article_text
-from pubvec.retrieval.fields import badges_of
 from pubvec.retrieval.searcher import Searcher
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class _Source:
     def iter_documents(self) -> Iterator[tuple[str, dict[str, Any], None]]:
         for start in range(0, len(self._rows), _BLOCK):
             for entry in self._searcher.lexical.entries(self._rows[start : start + _BLOCK]):
-                hit = Hit(entry.article, 1.0, 1.0, None, badges_of(entry.article, entry.marks))
+                hit = Hit(entry.article, 1.0, 1.0, None, entry.badges)
                 text = article_text(hit.title, hit.article.abstract)
                 fields = {
                     "text": text,

@@ -18,7 +18,7 @@ from pubvec.records import Badge, article_text
 from pubvec.retrieval.article_sources import ArticlesFolder, ArticleSource, GivenArticles, StoredArticles
 from pubvec.retrieval.build import VersionPlan, write_version
 from pubvec.retrieval.dense import KEY, BoolArray, Dense, IntArray, KeyArray
-from pubvec.retrieval.fields import join_marks, marks_of, text_hash
+from pubvec.retrieval.fields import join_marks, marks_made_by, text_hash
 from pubvec.retrieval.history import (
     FileNumber,
     History,
@@ -26,6 +26,7 @@ from pubvec.retrieval.history import (
     add_files,
     begin,
     continue_with,
+    ends_run,
     gaps_between,
     join_withdrawals,
     last_withdrawals,
@@ -110,7 +111,7 @@ class _Records(NamedTuple):
         """Mark the newest record of each PMID and version that no newer file, or the same one, withdraws."""
         order = np.lexsort((self.origin, self.file, self.version, self.pmid))
         is_live = np.zeros(len(order), dtype=bool)
-        is_live[order] = _ends_run(self.pmid[order], self.version[order])
+        is_live[order] = ends_run(self.pmid[order], self.version[order])
         live: BoolArray = is_live & (self.file > withdrawn)
         return live
 
@@ -119,7 +120,7 @@ class _Records(NamedTuple):
         order = np.lexsort((self.version, self.pmid))
         order = order[is_live[order]]
         is_highest = np.zeros(len(is_live), dtype=bool)
-        is_highest[order] = _ends_run(self.pmid[order])
+        is_highest[order] = ends_run(self.pmid[order])
         return is_highest
 
 
@@ -261,7 +262,7 @@ def _plan_marks(
     """
     spoken = [(target, badge) for target, badges in source.marks.items() for badge in badges]
     for article in risen.iter_articles():
-        spoken += marks_of(article.pmid, ((link.type, link.pmid) for link in article.corrections))
+        spoken += marks_made_by(article)
     silenced = vectors.keys["pmid"][removed].tolist()
     targets = {target for target, _ in spoken} | lexical.marked_by(silenced)
     known = lexical.marks_of(targets.union(new["pmid"].tolist()), but=silenced)
@@ -288,14 +289,6 @@ def _find_rows(vectors: Dense, pmids: IntArray) -> IntArray:
 
 def _int64(numbers: Iterable[int]) -> IntArray:
     return np.array(list(numbers), dtype=np.int64)
-
-
-def _ends_run(*columns: IntArray) -> BoolArray:
-    """Whether each row of sorted columns is the last of its run of equal values. *Shape:* (n,)"""
-    is_end = np.ones(len(columns[0]), dtype=bool)
-    if len(is_end):
-        is_end[:-1] = np.any([column[:-1] != column[1:] for column in columns], axis=0)
-    return is_end
 
 
 def _latest(*through: tuple[str | None, str | None]) -> tuple[str | None, str | None]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from pubvec.records import Article, Author, Hit, MeshHeading
-from pubvec.retrieval import Entry, Filters, Searcher, badges_of, name_author
+from pubvec.retrieval import Entry, Filters, Searcher, name_author
 from pubvec.server.citing import refer
 from pubvec.server.glance import number_affiliations
 from pubvec.server.search_service import Cancellation
@@ -80,14 +80,9 @@ class Linked(NamedTuple):
     """Number of all of them."""
 
 
-def hit_of(entry: Entry) -> Hit:
-    """Return an article as a hit without scores."""
-    return Hit(entry.article, None, None, None, badges_of(entry.article, entry.marks))
-
-
 def view_article(entry: Entry, searcher: Searcher, cancellation: Cancellation) -> dict[str, Any]:
     """Return the values that the template of the page shows."""
-    article, hit = entry.article, hit_of(entry)
+    article, hit = entry.article, entry.hit
     authors, places = number_affiliations(article.authors)
     cited_by = find_citing(searcher, article.pmid)
     cancellation.check()
@@ -128,16 +123,8 @@ def _relations_of(entry: Entry, searcher: Searcher) -> list[Relation]:
     named = [(_RELATIONS.get(link.type, link.type), link.source, link.pmid) for link in article.corrections]
     said = {pmid for _, _, pmid in named}
     named += [(mark.kind.capitalize(), None, mark.pmid) for mark in entry.marks if mark.pmid not in said]
-    held = _held(searcher, {pmid for _, _, pmid in named if pmid})
+    held = searcher.held(pmid for _, _, pmid in named if pmid)
     return [Relation(name, source or "", pmid, pmid in held) for name, source, pmid in named]
-
-
-def _held(searcher: Searcher, pmids: Iterable[int]) -> set[int]:
-    """Return those of `pmids` that the index has."""
-    wanted = tuple(pmids)
-    if not wanted:
-        return set()
-    return {hit.pmid for hit in searcher.search(searcher.read(filters=Filters(pmid=wanted)), len(wanted))}
 
 
 def _heading_of(heading: MeshHeading) -> tuple[MeshHeading, str]:

@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from pubvec.errors import ConfigError, PubvecError
 from pubvec.records import Hit
-from pubvec.retrieval import Filters, Ranking, Searcher, SearchRequest, badges_of, write_hits
+from pubvec.retrieval import Filters, Ranking, Searcher, SearchRequest, write_hits
 from pubvec.retrieval import snowball as follow_citations
 from pubvec.server.api_errors import JSON, ErrorResponder, dump_json
 from pubvec.server.app import add_request_middleware, bind, run
@@ -192,10 +192,7 @@ class _Tools:
         style: Literal["ris", "bibtex", "nbib", "csl-json", "csv"] = "ris",
     ) -> Citations:
         """Write references to articles in RIS, BibTeX, PubMed's .nbib, CSL-JSON or CSV."""
-        hits = [
-            Hit(entry.article, None, None, None, badges_of(entry.article, entry.marks))
-            for entry in self.searcher.articles(pmids)
-        ]
+        hits = [entry.hit for entry in self.searcher.articles(pmids)]
         file = io.StringIO(newline="")
         write_hits(hits, file, style)
         return Citations(style=style, text=file.getvalue())

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pubvec.records import Hit
-from pubvec.retrieval import Answer, Entry, Facets, Page, Snowball, badges_of, name_author
+from pubvec.retrieval import Answer, Entry, Facets, Page, Snowball, name_author
 from pubvec.server.answer_blocks import blocks_of, sources_of
 from pubvec.server.ask_stream import Failure, Piece, describe
 from pubvec.server.field_map import FieldMap
@@ -160,7 +160,7 @@ def describe_page(page: Page, next_url: str, version: int) -> SearchResponse:
 
 def describe_article(entry: Entry) -> ArticleResponse:
     """Return the schema of a record."""
-    badges = [BadgeSchema(**badge._asdict()) for badge in badges_of(entry.article, entry.marks)]
+    badges = [BadgeSchema(**badge._asdict()) for badge in entry.badges]
     return ArticleResponse(
         article=dict_of(entry.article), badges=badges, added=entry.added, cites=entry.cites
     )

@@ -14,7 +14,7 @@ from pubvec.errors import InputError
 from pubvec.records import Hit
 from pubvec.retrieval import FORMATS, Entry, Searcher, iter_written, snowball
 from pubvec.server.api_errors import API_ERRORS
-from pubvec.server.article_page import find_citing, hit_of
+from pubvec.server.article_page import find_citing
 from pubvec.server.ask_stream import stream_answer
 from pubvec.server.citing import refer
 from pubvec.server.field_map import map_field
@@ -135,7 +135,7 @@ def _add_article(router: APIRouter, service: SearchService, article_page: Articl
         entry = await service.run(request, lambda searcher, _: entry_of(searcher, pmid))
         form = _FORMAT_OF[suffix]
         return Response(
-            "".join(iter_written([hit_of(entry)], form)),
+            "".join(iter_written([entry.hit], form)),
             media_type=FORMATS[form].media_type,
             headers={"Content-Disposition": f'attachment; filename="pmid{pmid}.{suffix}"'},
         )
@@ -186,7 +186,7 @@ def _search(
 def _article(searcher: Searcher, pmid: int) -> ArticleResponse:
     entry = entry_of(searcher, pmid)
     citing = [hit.pmid for hit in find_citing(searcher, pmid).hits]
-    references = {each.style: each.text for each in refer(hit_of(entry))}
+    references = {each.style: each.text for each in refer(entry.hit)}
     return describe_article(entry).model_copy(update={"cited_by": citing, "citations": references})
 
 
