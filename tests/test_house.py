@@ -29,6 +29,7 @@ GROUND = {
     "engine",
     "machine",
     "terminal",
+    "spelling",
 }
 ROOMS = {"corpus", "mining", "training", "conversion", "evaluation", "retrieval", "server", "scale"}
 ARROWS: dict[str, set[str]] = {
@@ -37,6 +38,7 @@ ARROWS: dict[str, set[str]] = {
     "tablefiles": {"errors"},
     "errors": set(),
     "terminal": set(),
+    "spelling": set(),
     "version": set(),
     "progress": set(),
     "machine": set(),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 
 import pytest
-from search_world import make_random_article, pmids_where
+from search_world import make_files, make_random_article, pmids_where
 
-from makers_records import make_articles_folder
+from makers_records import make_article, make_articles_folder
+from pubvec.cli import run
+from pubvec.encoder import TextEncoder
 from pubvec.errors import ConfigError, InputError
 from pubvec.retrieval import searcher as searcher_module
 from pubvec.retrieval.constraints import Filters, Years
 from pubvec.retrieval.indexing import index
 from pubvec.retrieval.pages import count_facets, name_author
 from pubvec.retrieval.searcher import Searcher
+from pubvec.retrieval.updating import update
 
 ARTICLES = [make_random_article(1000 - number) for number in range(60)]
 
@@ -56,6 +60,52 @@ def test_a_page_reads_and_encodes_once_at_every_offset(searcher, calls, monkeypa
 def test_a_search_with_passages_reads_and_encodes_once(searcher, calls):
     assert searcher.search("aspirin in stroke", 5, with_passages=True)
     assert calls == {"parse": 1, "encode": 1, "dense": 1, "lexical": 1}
+
+
+def test_the_command_line_reads_and_encodes_a_query_once(library, tmp_path, cross, monkeypatch, capsys):
+    """Every verb that takes a query does, passages and a repeated delivery of a saved search included."""
+    index_folder = tmp_path / "index"
+    shutil.copytree(library / "index", index_folder)
+    make_files(tmp_path / "u", [make_article(pmid, f"sartan trial {pmid} in stroke") for pmid in (1, 2, 3)])
+    update(index_folder, tmp_path / "u")
+    query, own = "sartan trial in stroke", str(index_folder)
+    read, encoded = [], []
+    parse_query, iter_encode = searcher_module.parse_query, TextEncoder.iter_encode
+
+    def count_reading(text, *args, **kwargs):
+        read.append(text)
+        return parse_query(text, *args, **kwargs)
+
+    def count_encoding(encoder, texts, *args, **kwargs):
+        texts = list(texts)
+        encoded.extend(text for text in texts if text == query)
+        return iter_encode(encoder, texts, *args, **kwargs)
+
+    monkeypatch.setattr(searcher_module, "parse_query", count_reading)
+    monkeypatch.setattr(TextEncoder, "iter_encode", count_encoding)
+    searched = [
+        ["search", own, query],
+        ["search", own, query, "--offset", "20", "-n", "30", "--year", "1990..2030"],
+        ["search", own, query, "--sort", "year", "--json"],
+        ["search", own, query, "--ranking", "lexical", "-f", "ris"],
+        ["search", own, query, "--rerank", str(cross)],
+        ["alert", own, query, "--since", "1"],
+        ["alert", own, query, "--since", "1", "--ranking", "lexical", "-f", "rss"],
+        ["ask", own, query],
+        ["saved", "run", own, "s"],
+        ["saved", "run", own, "again"],
+    ]
+    for name in ("s", "again"):
+        assert run(["-q", "saved", "add", own, name, query, "--all-new"]) == 0
+    assert (read, encoded) == ([query, query], []), "saving a search needs no vector"
+    for command in searched:
+        read.clear()
+        encoded.clear()
+        assert run(["-q", *command]) == 0
+        assert (read, encoded) == ([query], [query]), command
+    read.clear()
+    assert run(["-q", "saved", "run", own, "s"]) == 0
+    assert read == [], "no version has come since the last run"
 
 
 def test_conditions_alone_are_not_encoded(searcher, calls):

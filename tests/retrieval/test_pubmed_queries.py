@@ -309,7 +309,7 @@ def test_a_query_finds_its_articles(library, query, pmids):
         ("systematic[sb]", r"systematic review\[pt\]"),
         ("asthma[foo]", r"unknown field \[foo\] at column 7"),
         ("asthma [a very long field]", r"unknown field \[a very long field\] at column 8"),
-        ("asthma[Titel]", r"the nearest is \[title\]"),
+        ("asthma[Titel]", r"did you mean \[title\]\?"),
         ("asthma AND sugar[pharmacological action]", "the index does not hold pharmacological actions"),
         ("#1 AND #2", "#1 at column 1: lines of a search history cannot be named"),
         ("emb*[tiab]", "after 4 letters"),

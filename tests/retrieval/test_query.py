@@ -344,11 +344,15 @@ def test_a_mesh_tree_takes_in_the_headings_below(library, tmp_path):
 def test_why_there_are_no_hits(searcher):
     query = "heart failure Review[pt] AND stroke[mh] NOT nobody[au]"
     request = searcher.read(query, filters=Filters(language=("eng", "xxx")))
-    assert searcher.unknown_terms(request) == [
-        "author 'nobody'",
-        "language 'xxx'",
-    ]
-    assert searcher.unknown_terms(searcher.read("stroke")) == []
+    reading = searcher.explain(request)
+    assert reading.unknown == ["nobody[au]", "xxx[la]"]
+    lines = reading.lines(has_hits=False)
+    for text in reading.unknown:
+        assert [line for line in lines if text in line and line.startswith("No article")] == [
+            f"No article fulfills {text}."
+        ]
+    assert "No article fulfills xxx[la]." not in reading.lines()
+    assert searcher.explain(searcher.read("stroke")).unknown == []
 
 
 def test_authors_are_found_as_people_write_them(searcher):

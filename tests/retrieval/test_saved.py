@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -94,6 +95,30 @@ def test_a_run_that_fails_anywhere_tells_nothing_twice_and_loses_nothing(own, tm
         )
     assert told(own) == [4]
     assert told(own) == []
+
+
+def test_a_repeated_delivery_tells_what_the_first_told_without_searching_again(own, monkeypatch):
+    add_saved(own, "s", "sartan trial", min_probability=0)
+    grow(own, *new(1, 2, 3, year=2001))
+    with pytest.raises(RuntimeError), deliver_saved(own, "s") as first:
+        raise RuntimeError
+    assert [hit.score for hit in first.hits] == sorted((hit.score for hit in first.hits), reverse=True)
+    assert all(hit.cosine for hit in first.hits)
+    monkeypatch.setattr(module, "find_new", None)
+    assert run_saved(own, "s").hits == first.hits
+
+
+def test_a_delivery_that_an_older_release_left_is_told(own):
+    add_saved(own, "s", "sartan trial", min_probability=0)
+    grow(own, *new(1, 2, 3, year=2001))
+    with pytest.raises(RuntimeError), deliver_saved(own, "s") as first:
+        raise RuntimeError
+    path = own / "saved" / "s.json"
+    state = json.loads(path.read_text())
+    del state["pending"]["scores"]
+    path.write_text(json.dumps(state))
+    again = run_saved(own, "s").hits
+    assert [(hit.pmid, hit.score) for hit in again] == [(hit.pmid, None) for hit in first.hits]
 
 
 def test_what_becomes_of_told_and_watched_articles_is_told_once(own):

@@ -137,13 +137,12 @@ def search(
         hits = searcher.search(
             request, n, n_reranked=n_reranked, with_passages=with_passages, n_passages=n_passages
         )
-    for line in searcher.explain(request).lines():
+    for line in searcher.explain(request).lines(has_hits=bool(hits)):
         console().say(line)
     with opened(output) as file:
         write(hits, "jsonl" if as_json else form, file)
     if not hits:
-        unknown = searcher.unknown_terms(request)
-        console().say("No hits." + "".join(f" No article has the {each}." for each in unknown))
+        console().say("No hits.")
 
 
 @with_config(Filters)

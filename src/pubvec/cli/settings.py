@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ import typer
 
 from pubvec.cli.console import console
 from pubvec.errors import ConfigError, InputError, require
+from pubvec.spelling import did_you_mean, find_nearest
 
 
 def from_environment(verb: str) -> dict[str, str]:
@@ -66,8 +66,7 @@ def _settings_of(context: typer.Context, path: Path) -> dict[str, Any]:
     for written, value in _read_toml(path).items():
         name = written.replace("-", "_")
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            hint = did_you_mean(find_nearest(name, known)) or f"there are {', '.join(known)}"
             raise ConfigError(f"{path}: {context.info_name} has no setting {written!r}: {hint}")
         parameter = known[name]
         if parameter.name in found:
@@ -100,6 +99,7 @@ def _warn_of_variables(context: typer.Context) -> None:
     known = {f"{prefix}{name.upper()}" for name in _names_of(context)} | {f"{prefix}CONFIG"}
     for name in sorted(os.environ):
         if name.startswith(prefix) and name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            console().say(f"the environment variable {name} is no setting of {context.info_name}{hint}")
+            hint = did_you_mean(find_nearest(name, known))
+            console().say(
+                f"the environment variable {name} is no setting of {context.info_name}{'; ' * bool(hint)}{hint}"
+            )

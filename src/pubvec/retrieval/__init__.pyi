@@ -40,6 +40,7 @@ from .pages import Sort as Sort
 from .pages import Strength as Strength
 from .pages import name_author as name_author
 from .pages import strength_of as strength_of
+from .passages import N_PASSAGES as N_PASSAGES
 from .passages import find_passages as find_passages
 from .rag import Answer as Answer
 from .rag import AskConfig as AskConfig

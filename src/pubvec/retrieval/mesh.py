@@ -6,11 +6,11 @@ import gzip
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 
 from pubvec.errors import InputError
 from pubvec.retrieval.folding import fold_words
+from pubvec.spelling import did_you_mean, find_nearest
 
 _TREE_LINE = re.compile(r"(.+);([A-Z]\d\d(?:\.\d+)*)")
 _NUMBER = re.compile(r"[A-Z]\d\d(?:\.\d+)*")
@@ -69,9 +69,8 @@ class MeshTree:
             return self._names[key]
         if key in self._entries:
             return self._entries[key]
-        near = [self._names[other] for other in get_close_matches(key, self._numbers)]
-        hint = f": did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(f"{name!r} is no MeSH heading{hint}")
+        hint = did_you_mean(self._names[other] for other in find_nearest(key, self._numbers, 3))
+        raise InputError(f"{name!r} is no MeSH heading{': ' * bool(hint)}{hint}")
 
     def explode(self, heading: str) -> frozenset[str]:
         """Return the heading that `heading` means, and every heading below it in each of its places.

@@ -7,12 +7,12 @@ names, in any letter case.
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
 from pubvec.errors import InputError
 from pubvec.records import Article
 from pubvec.retrieval.constraints import DateField, TermField, TextField
+from pubvec.spelling import did_you_mean, find_nearest
 
 
 class QueryField(NamedTuple):
@@ -180,12 +180,8 @@ def read_tag(text: str, column: int) -> Tag:
             f"{text} at column {column} cannot be answered: the index does not hold {_REFUSED[name]}"
         )
     if name not in FIELDS:
-        near = get_close_matches(name, FIELDS, 1, 0.75)
-        hint = (
-            f"the nearest is [{near[0]}]"
-            if near
-            else "fields are [ti] [ab] [tiab] [au] [mh] [majr] [ta] [dp] [pt] [la] …"
-        )
+        near = did_you_mean(f"[{each}]" for each in find_nearest(name, FIELDS, min_similarity=0.75))
+        hint = near or "fields are [ti] [ab] [tiab] [au] [mh] [majr] [ta] [dp] [pt] [la] …"
         raise InputError(
             f"unknown field {text} at column {column}: {hint}; leave out the brackets if they mean no field"
         )

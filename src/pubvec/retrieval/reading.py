@@ -21,6 +21,7 @@ from pubvec.retrieval.constraints import (
     Years,
 )
 from pubvec.retrieval.query_fields import FIELDS
+from pubvec.spelling import did_you_mean
 
 _TAGS = {field.name: field.tag for field in reversed(FIELDS.values()) if field.name}
 _MAX_PMIDS = 5
@@ -50,9 +51,14 @@ class Reading(NamedTuple):
     """What else a reader must know, in sentences: an identifier that the index lacks, a truncated word that was capped."""
     suggestions: list[tuple[str, str]]
     """A word of the query that no article has, and the word of the index that is nearest to it."""
+    unknown: list[str]
+    """Values of fields, written as `revue[pt]`, that no article has, wherever they stand in the conditions."""
 
-    def lines(self) -> list[str]:
-        """Return the reading in sentences."""
+    def lines(self, *, has_hits: bool = True) -> list[str]:
+        """Return the reading in sentences.
+
+        Without hits, values deep in the conditions that no article has are named too: they may be the reason.
+        """
         found = (
             [f"These articles are named by the query: PMID {', '.join(map(str, self.known))}."]
             if self.known
@@ -61,15 +67,17 @@ class Reading(NamedTuple):
         if self.conditions:
             conditions = "; ".join(f"{condition.text} ({condition.n:,})" for condition in self.conditions)
             found.append(f"Hits must fulfill: {conditions}.")
-            found += [
-                f"No article fulfills {condition.text}." for condition in self.conditions if not condition.n
-            ]
+            unmet = [condition.text for condition in self.conditions if not condition.n]
+            unmet += [] if has_hits else self.unknown
+            found += [f"No article fulfills {text}." for text in dict.fromkeys(unmet)]
         if self.ranks and (self.conditions or self.ignored or self.known):
             found.append(f"Ranked by: {self.ranks}.")
         if self.ignored:
             found.append(f"Left out as stop words: {', '.join(dict.fromkeys(self.ignored))}.")
         found += self.notes
-        found += [f"No article has {word!r}: did you mean {better!r}?" for word, better in self.suggestions]
+        found += [
+            f"No article has {word!r}: {did_you_mean([repr(better)])}" for word, better in self.suggestions
+        ]
         return found
 
 

@@ -303,6 +303,7 @@ def _collect(searcher: Searcher, state: Mapping[str, Any], name: str) -> dict[st
     pending = {
         "since": search.version,
         "pmids": [hit.pmid for hit in hits],
+        "scores": [[hit.score, hit.cosine, hit.probability] for hit in hits],
         "changes": changes,
         "notes": notes,
     }
@@ -316,20 +317,18 @@ def _collect(searcher: Searcher, state: Mapping[str, Any], name: str) -> dict[st
 
 
 def _revive(searcher: Searcher, state: Mapping[str, Any], name: str) -> SavedRun:
-    """Read the delivery that is pending."""
+    """Read the delivery that is pending: its articles as they are now, with the scores that they were found by.
+
+    Nothing is searched again, so that a first and a repeated delivery tell the same articles in the same order. A delivery
+    that an older release left has no scores.
+    """
     search, pending = _search_of(name, state), state["pending"]
     present = searcher.held(pending["pmids"])
-    hits: list[Hit] = []
-    if present:
-        request = searcher.read(
-            search.query, filters=search.filters, ranking=search.ranking, constraint=Pmids(frozenset(present))
-        )
-        place = {pmid: number for number, pmid in enumerate(pending["pmids"])}
-        found = searcher.search(request, len(present))
-        known = {hit.pmid for hit in found}
-        others = _entries(searcher, sorted(present - known)).values()
-        found += [entry.hit for entry in others]
-        hits = sorted((hit for hit in found if hit.pmid in present), key=lambda hit: place[hit.pmid])
+    scores = dict(zip(pending["pmids"], pending.get("scores", ()), strict=False))
+    hits = [
+        hit._replace(**dict(zip(("score", "cosine", "probability"), scores.get(hit.pmid, ()), strict=False)))
+        for hit in searcher.hits_of([pmid for pmid in pending["pmids"] if pmid in present])
+    ]
     notes = list(pending["notes"])
     if n_gone := len(pending["pmids"]) - len(present):
         notes.append(f"{n_gone} of the new articles were deleted from the collection meanwhile.")

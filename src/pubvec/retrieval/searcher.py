@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -42,6 +41,7 @@ from pubvec.retrieval.pages import (
 from pubvec.retrieval.passages import N_PASSAGES, find_passages
 from pubvec.retrieval.reading import Condition, Reading, conditions_of, describe
 from pubvec.retrieval.versions import Version, find_version, read_again
+from pubvec.spelling import find_nearest
 
 Ranking = Literal["hybrid", "dense", "lexical"]
 RANKINGS: tuple[Ranking, ...] = ("hybrid", "dense", "lexical")
@@ -265,7 +265,8 @@ class Searcher:
         """
         conditions = [] if request.known and not request.text else conditions_of(request.constraint)
         notes = list(request.notes)
-        words = [leaf for part in conditions for leaf in iter_parts(part) if isinstance(leaf, Word)]
+        leaves = list(dict.fromkeys(leaf for part in conditions for leaf in iter_parts(part)))
+        words = [leaf for leaf in leaves if isinstance(leaf, Word)]
         notes += [
             f"{word.text}* stands for its {MAX_VARIANTS:,} most frequent completions only."
             for word in words
@@ -280,6 +281,7 @@ class Searcher:
             []
             if request.like
             else self._suggest(request.text, [word.text for word in words if word.is_prefix]),
+            [describe(leaf) for leaf in leaves if isinstance(leaf, Term) and not self.count(leaf)],
         )
 
     def _suggest(self, text: str, prefixes: Sequence[str]) -> list[tuple[str, str]]:
@@ -298,7 +300,7 @@ class Searcher:
         ]
         found = []
         for word in unknown[:_MAX_SUGGESTED]:
-            near = get_close_matches(word, self._frequent_words.get(word[0], []), 1, 0.75)
+            near = find_nearest(word, self._frequent_words.get(word[0], []), min_similarity=0.75)
             found += [(word, near[0])] if near else []
         return found
 
@@ -440,14 +442,6 @@ class Searcher:
     def info(self) -> IndexInfo:
         """Return what the index says of itself, as `pubvec info` prints it."""
         return info(self.index)
-
-    def unknown_terms(self, request: SearchRequest) -> list[str]:
-        """Name what a query or a filter asks for and no article has, as `type 'revue'`: it may be why there is no hit."""
-        wanted = request.constraint
-        terms = [] if wanted is None else [part for part in iter_parts(wanted) if isinstance(part, Term)]
-        return [
-            f"{term.field.replace('_', ' ')} {term.value!r}" for term in terms if not self.lexical.count(term)
-        ]
 
     def count_tokens(self, text: str) -> int:
         """Count the tokens of `text` as the index's model cuts it, without the special ones."""

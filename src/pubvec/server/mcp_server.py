@@ -225,9 +225,9 @@ def make_mcp_server(searcher: Searcher) -> MCPServer:
 
 
 def _explain_no_hits(searcher: Searcher, request: SearchRequest) -> str:
-    unknown = searcher.unknown_terms(request)
+    unknown = searcher.explain(request).unknown
     if unknown:
-        return f"no article of the index has {', '.join(unknown)}"
+        return f"no article of the index fulfills {', '.join(unknown)}"
     return "no article meets all conditions together: drop one of them"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pubvec.errors import ConfigError
 from pubvec.records import Hit
 from pubvec.retrieval import (
+    N_PASSAGES,
     Constraint,
     Direction,
     Filters,
@@ -25,11 +25,10 @@ from pubvec.retrieval import (
     all_of,
     parse_query,
 )
+from pubvec.spelling import did_you_mean, find_nearest
 
 MAX_HITS = 10_000
 """Maximum depth of pages and exports. The command line has no limit."""
-MAX_PASSAGES = 100
-"""Maximum number of hits of a page that have a passage. Finding one takes longer than finding the hit."""
 MAX_PMID = 2**31 - 1
 Quick = Literal["rct", "systematic_review", "free_full_text", "last_5_years", "humans"]
 QUICK_FILTERS: dict[Quick, tuple[str, str]] = {
@@ -88,8 +87,8 @@ class _KnownParameters(BaseModel):
     def _check_names(cls, values: Any) -> Any:
         known = {name for key, each in cls.model_fields.items() for name in (key, each.alias or key)}
         if isinstance(values, dict) and (unknown := sorted(values.keys() - known)):
-            near = get_close_matches(unknown[0], known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+            near = did_you_mean(map(repr, find_nearest(unknown[0], known)))
+            hint = near or f"known are {', '.join(sorted(known))}"
             raise ValueError(f"there is no parameter {unknown[0][:80]!r}: {hint}")
         return values
 
@@ -249,7 +248,7 @@ def find_page(
     check: Callable[[], None] = lambda: None,
     request: SearchRequest | None = None,
 ) -> Page:
-    """Search, and return the page of hits with facets and with the passages of the first `MAX_PASSAGES` hits.
+    """Search, and return the page of hits with facets and with the passages of the first `N_PASSAGES` hits.
 
     Args:
         searcher: The open index.
@@ -265,9 +264,9 @@ def find_page(
     check()
     page = searcher.page(request, parameters.n, parameters.offset, sort=parameters.sort, with_passages=False)
     hits: list[Hit] = []
-    for start in range(0, min(len(page.hits), MAX_PASSAGES), _N_BLOCK):
+    for start in range(0, min(len(page.hits), N_PASSAGES), _N_BLOCK):
         check()
-        hits += searcher.passages(request, page.hits[start : min(start + _N_BLOCK, MAX_PASSAGES)])
+        hits += searcher.passages(request, page.hits[start : min(start + _N_BLOCK, N_PASSAGES)])
     return page._replace(
         hits=hits + page.hits[len(hits) :],
         has_more=page.has_more and parameters.end + parameters.n <= MAX_HITS,

@@ -147,7 +147,7 @@ def _reasons(found: Page, searcher: Searcher, request: SearchRequest) -> list[st
     if found.n_matching:
         return []
     reading = searcher.explain(request)
-    return [line for line in reading.lines() if not line.startswith(("Ranked by", "Left out"))]
+    return [line for line in reading.lines(has_hits=False) if not line.startswith(("Ranked by", "Left out"))]
 
 
 def _chips(parameters: Parameters) -> Iterator[Chip]:
