@@ -9,9 +9,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from pubvec.machine import count_cores
 from tiny_models import make_tiny_bert, make_tiny_cross_encoder, make_tiny_late_interaction
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+if n_processes := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Threads of several test processes on the same cores wait for one another in loops: with two processes of two
+    # threads on two cores the tests of training took more than twice as long. Set before torch is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_cores() // int(n_processes))))
 hypothesis.settings.register_profile("pubvec", deadline=None)  # a slow machine is no failure
 hypothesis.settings.load_profile("pubvec")
 _REPOSITORY = Path(__file__).parents[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +48,23 @@ def test_tasks_are_shared_between_processes(tmp_path: Path) -> None:
 def test_a_killed_worker_is_replaced_and_its_task_done_again(tmp_path: Path) -> None:
     assert len(list(TWO.run(die_once, ((number, tmp_path) for number in range(10))))) == 10
     assert sorted(path.name for path in tmp_path.iterdir()) == [*map(str, range(10)), "died"]
+
+
+def test_a_death_that_is_noticed_when_a_task_is_handed_over_loses_no_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_over = []
+
+    class Pool(ProcessPoolExecutor):
+        def submit(self, fn, /, *args, **kwargs):
+            handed_over.append(args)
+            if len(handed_over) in (5, 9):
+                raise BrokenProcessPool("a worker has died")
+            return super().submit(fn, *args, **kwargs)
+
+    monkeypatch.setattr("pubvec.engine.ProcessPoolExecutor", Pool)
+    assert len(list(TWO.run(write, ((number, tmp_path) for number in range(10))))) == 10
+    assert {int(path.name.split("-")[0]) for path in tmp_path.iterdir()} == set(range(10))
 
 
 def test_workers_that_always_die_end_the_run() -> None:

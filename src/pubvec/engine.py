@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import connection
 from typing import Any, Literal, Protocol
 
@@ -118,30 +119,31 @@ class _Pool:
 
     def run(self, tasks: Iterable[Task]) -> Iterator[None]:
         """See `Engine.run`."""
-        begun: deque[tuple[Task, Future[None]]] = deque()
+        begun: deque[Task] = deque()
+        results: deque[Future[None]] = deque()
         stream = iter(tasks)
         n_deaths = 0
         pool = self._open()
         try:
             while True:
-                while (
-                    len(begun) < self._n_workers * TASKS_PER_WORKER
-                    and (task := next(stream, None)) is not None
-                ):
-                    begun.append((task, pool.submit(_work, *task)))
+                n_free = self._n_workers * TASKS_PER_WORKER - len(begun)
+                begun.extend(islice(stream, n_free))
                 if not begun:
                     return
                 try:
-                    begun[0][1].result()
+                    # A pool whose worker has died refuses new tasks too, so both lines can find that out.
+                    results.extend(pool.submit(_work, *task) for task in islice(begun, len(results), None))
+                    results[0].result()
                 except BrokenProcessPool as error:
                     n_deaths += 1
                     if n_deaths == N_ATTEMPTS:
                         raise OutputError(describe_deaths(n_deaths)) from error
                     pool.shutdown(cancel_futures=True)
                     pool = self._open()
-                    begun = deque((task, pool.submit(_work, *task)) for task, _ in begun)
+                    results.clear()
                     continue
                 begun.popleft()
+                results.popleft()
                 n_deaths = 0
                 yield
         finally:

@@ -78,7 +78,7 @@ def test_loss_is_that_of_the_library(tiny_model):
 
 def test_training_on_pairs_lowers_the_loss(trained, pairs):
     counts = counts_of(trained)
-    assert counts["loss_last"] < 0.7 * counts["loss_first"]
+    assert counts["loss_last"] < 0.85 * counts["loss_first"]
     assert counts["teacher_temperature"] is None
     assert counts["n_train_steps"] == 4 * 5
     log = json.loads((trained / "training_log.json").read_text())
@@ -90,7 +90,7 @@ def test_training_on_scores_lowers_the_loss(trained, scored_pairs, tmp_path):
     """And goes on from late interaction, whose head and tokens stay."""
     config = ColbertConfig(n_epochs=8, in_batch_weight=None, **SHORT)
     made = colbert(scored_pairs, tmp_path / "distilled", student=str(trained), config=config)
-    assert made.counts["loss_last"] < 0.7 * made.counts["loss_first"]
+    assert made.counts["loss_last"] < 0.85 * made.counts["loss_first"]
     assert made.counts["teacher_temperature"] > 0
     log = json.loads((tmp_path / "distilled" / "training_log.json").read_text())
     assert "in_batch" not in log[0]
@@ -201,6 +201,6 @@ def test_training_in_bfloat16(trained, pairs, tiny_model, tmp_path):
     config = ColbertConfig(n_epochs=4, precision="bf16", **SHORT)
     made = colbert(pairs, tmp_path / "narrow", student=str(tiny_model), config=config)
     assert made.counts["loss_first"] == pytest.approx(counts_of(trained)["loss_first"], rel=0.05)
-    assert made.counts["loss_last"] < 0.7 * made.counts["loss_first"]
+    assert made.counts["loss_last"] < 0.85 * made.counts["loss_first"]
     weights = load_file(tmp_path / "narrow" / "1_Dense" / "model.safetensors")
     assert {str(array.dtype) for array in weights.values()} == {"float32"}

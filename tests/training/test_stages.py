@@ -57,7 +57,7 @@ def scored(pairs, cross_encoder, tmp_path_factory) -> Path:
 
 def test_align_lowers_the_distance_to_the_teacher(aligned):
     counts = read_manifest(aligned, made_by="train align").counts
-    assert counts["loss_last"] < 0.8 * counts["loss_first"]
+    assert counts["loss_last"] < 0.9 * counts["loss_first"]
     assert counts["n_train_steps"] == 8 * 5
 
 
