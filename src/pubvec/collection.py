@@ -27,7 +27,7 @@ from pubvec.tables import schema_of
 
 DELETED = "deleted.parquet"
 ARTICLES_FORMAT = 2
-"""The version of what a shard holds. Folders of version 1 lack columns, which are read as empty."""
+"""The version of the columns of a shard. Folders of version 1 lack some columns, which are read as empty."""
 _SHARDS = "part-*.parquet"
 _NLM_NAME = re.compile(r"(?:pubmed|medline)(\d\d)n(\d{4,})\.xml(?:\.gz)?$")
 IntArray = npt.NDArray[np.int64]
@@ -79,7 +79,7 @@ class Collection:
             yield table if mask.all() else table.filter(pa.array(mask))
 
     def read(self, columns: Sequence[str]) -> pa.Table:
-        """All current rows in one table."""
+        """Return all current rows in one table."""
         return pa.concat_tables(self.iter_tables(columns))
 
     def iter_live_tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -158,7 +158,7 @@ def _find_highest(pmid: IntArray, version: IntArray, is_live: BoolArray) -> Bool
 
 
 def _last_deletions(pmid: IntArray, version: IntArray, shard: IntArray) -> dict[tuple[int, int], int]:
-    """(PMID, version) → the last shard that withdraws it."""
+    """Return, for each (PMID, version) that is withdrawn, the last shard that withdraws it."""
     last: dict[tuple[int, int], int] = {}
     for key, number in zip(zip(pmid.tolist(), version.tolist(), strict=True), shard.tolist(), strict=True):
         last[key] = max(number, last.get(key, -1))
@@ -166,7 +166,7 @@ def _last_deletions(pmid: IntArray, version: IntArray, shard: IntArray) -> dict[
 
 
 def _ends_run(*columns: IntArray) -> BoolArray:
-    """Whether each row of sorted columns is the last of its run of equal values. *Shape:* (n,)"""
+    """Mark the rows of sorted columns that are the last of a run of equal values. *Shape:* (n,)"""
     is_end = np.ones(len(columns[0]), dtype=bool)
     if len(is_end):
         is_end[:-1] = np.any([column[:-1] != column[1:] for column in columns], axis=0)

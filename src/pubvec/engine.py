@@ -23,13 +23,14 @@ from pubvec.errors import ConfigError, OutputError
 from pubvec.machine import count_cores
 
 Worker = Callable[..., None]
-"""It is called with the arguments of a task. It is sent to each process once, so a model in it is loaded once."""
+"""A worker is called with the arguments of a task. It is sent to each process once, so that a model in it is loaded
+once."""
 Task = tuple[Any, ...]
 
 N_ATTEMPTS = 3
 """A stage gives up after this many workers died without a task being done in between."""
 TASKS_PER_WORKER = 3
-"""So many tasks are begun or wait at a time: workers never wait, and a long stream is not held in memory."""
+"""This many tasks are begun or wait at a time. Workers then never wait, and a long stream is not held in memory."""
 
 
 class Engine(Protocol):

@@ -15,7 +15,7 @@ class InputError(PubvecError):
 
 
 class UnreadableError(InputError):
-    """The operating system does not let an input be read, which says nothing of what it holds."""
+    """The operating system does not permit an input to be read. Its content may be intact."""
 
 
 class OutputError(PubvecError):

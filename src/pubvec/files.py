@@ -96,9 +96,8 @@ class OutputFolder:
         manifest_name: str = MANIFEST,
     ) -> None:
         _check_name(Path(goal))
-        self.goal = Path(
-            goal
-        ).resolve()  # `a/link/../../b` is judged by the folder that it is, not by its spelling
+        # The path is resolved, so that `a/link/../../b` is judged by the folder that it leads to.
+        self.goal = Path(goal).resolve()
         _check_name(self.goal)
         if Path.cwd().is_relative_to(self.goal):
             raise OutputError(
@@ -122,7 +121,7 @@ class OutputFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = lock(self.path / _LOCK)
         try:
-            self._refuse_existing()  # another process may have finished while this one waited for nothing
+            self._refuse_existing()  # another process may have finished between the check of the goal and the lock
             if not (self.path / _LOCK).exists():
                 raise OutputError(f"another process has just written {self.goal}: repeat the command")
             self._replaced = _identity_of(self.goal)
@@ -211,11 +210,11 @@ class OutputFolder:
             **self._start, counts=self.counts, seconds=self._seconds(), versions=package_versions()
         )
         write_json(self.path / self._manifest_name, json_ready(manifest))
-        for pattern in (f".replaced-*{TEMPORARY}", f"**/.*{TEMPORARY}"):  # of what was killed
+        for pattern in (f".replaced-*{TEMPORARY}", f"**/.*{TEMPORARY}"):  # left by a process that was killed
             for remnant in list(self.path.glob(pattern)):
                 remove(remnant)
         remove(self.path / _STARTED)
-        if sys.platform == "win32":  # an open file cannot be renamed there
+        if sys.platform == "win32":  # Windows cannot rename a folder that holds an open file
             self._lock.close()
             remove(self.path / _LOCK)
         self._rename()

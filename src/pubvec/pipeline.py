@@ -46,7 +46,8 @@ class RunReport(NamedTuple):
     peak_bytes: int
     """Resident memory at its highest, of this process or of its largest child."""
     table: Table
-    """Before, after step 1, after step 2, and step 2 as exported to int8, beside MiniLM."""
+    """Results of the student before training, after step 1, after step 2, and after its export to int8, beside those
+    of MiniLM."""
     model: Path
     model_bytes: dict[str, int]
     """Size of each exported file."""
@@ -253,7 +254,9 @@ class _Job:
 
 
 def _without_texts(report: RunReport) -> dict[str, Any]:
-    """The report as JSON holds it: hits by PMID, for titles and abstracts are other people's."""
+    """Return the report as it is written to JSON: hits are PMIDs alone, because titles and abstracts belong to
+    others.
+    """
     searches = {
         query: [{"pmid": hit.pmid, "score": hit.score} for hit in hits] for query, hits in report.searches
     }
@@ -264,7 +267,9 @@ def _without_texts(report: RunReport) -> dict[str, Any]:
 
 
 def judge(table: Table) -> tuple[bool, str]:
-    """Whether step 2 beats what it started from on the held-out pairs, and the sentence that says so."""
+    """Tell whether step 2 is better on the held-out pairs than what it started from, and return a sentence that says
+    so.
+    """
     place = [str(column) for column in table.columns].index(f"{HELD_OUT} Pearson")
     value = {row.system: 100 * (cell.value or 0.0) for row in table.rows if (cell := row.cells[place])}
     after = value["step-2"]
@@ -276,7 +281,7 @@ def judge(table: Table) -> tuple[bool, str]:
 
 
 def peak_bytes() -> int:
-    """Highest resident memory so far of this process or of its largest child; 0 where that is not known."""
+    """Return the highest resident memory so far, of this process or of its largest child; 0 where it is not known."""
     if sys.platform == "win32":
         return 0
     import resource

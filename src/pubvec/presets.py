@@ -36,7 +36,8 @@ PRESETS: Mapping[str, Preset] = {
             n_pairs=500, n_negatives=1, learning_rate=5e-5, max_seq_length=80, batch_size=16, checkpoint_s=60
         ),
         scores=ScoresConfig(n_pairs=800, n_negatives=1, max_seq_length=80, shard_size=256),
-        # A reranker of two minutes knows little: its term is kept small, and the in-batch term wide (LOG.md).
+        # A reranker trained for two minutes is a weak teacher, so its term has a small weight and the in-batch term a
+        # large one.
         contrast=ContrastConfig(
             divergence_weight=0.25, in_batch_scale=10, max_seq_length=64, batch_size=32, checkpoint_s=60
         ),

@@ -45,7 +45,9 @@ def track(items: Iterable[T], what: str, n_total: int | None = None) -> Iterator
 
 @contextmanager
 def draw(what: str, n_total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Draw a bar on stderr, where that is a terminal or a notebook; yields what to call with each number more."""
+    """Draw a bar on stderr, if that is a terminal or a notebook. The function that is yielded advances the bar by a
+    number.
+    """
     from rich.console import Console
 
     with make_bar(Console(stderr=True)) as bar:
@@ -59,7 +61,7 @@ def make_bar(console: Any, *, is_hidden: bool = False) -> Any:
     from rich.text import Text
 
     class Rate(progress.ProgressColumn):
-        """How many a second."""
+        """The column of the bar that shows the rate, in units a second."""
 
         def render(self, task: progress.Task) -> Text:
             """See `rich.progress.ProgressColumn`."""

@@ -11,7 +11,8 @@ import re
 from typing import Any, NamedTuple, get_origin, get_type_hints
 
 MADE_UP_IDS = 1_000_000_000
-"""Numbers from this one on stand for articles that have no PMID, see `corpus.drafts.MadeUpIds`. PMIDs have eight digits."""
+"""Numbers from this one on stand for articles that have no PMID (see `corpus.drafts.MadeUpIds`). Real PMIDs have at
+most eight digits."""
 
 
 class Section(NamedTuple):
@@ -331,7 +332,8 @@ class Hit(NamedTuple):
     cosine: float | None
     """The cosine of the vectors of query and article; None where nothing ranked."""
     probability: float | None
-    """That the article is relevant, by its cosine, were ten of the index; None where the model has no calibration."""
+    """The calibrated probability that the article is relevant, if ten articles of the index are relevant to the
+    query. It is computed from the cosine, and None if the model has no calibration."""
     badges: tuple[Badge, ...]
     passage: Passage | None = None
     n_cited_by: int | None = None
@@ -378,7 +380,7 @@ class Hit(NamedTuple):
 
 
 _NO_TITLE = re.compile(r"\[?\s*not available\.?\s*\]?\.?", re.IGNORECASE)
-"""What PubMed puts where nobody has translated a title."""
+"""The words that PubMed has in the place of a title that nobody has translated."""
 
 
 def title_of(article: Article) -> str:
@@ -389,5 +391,5 @@ def title_of(article: Article) -> str:
 
 
 def article_text(title: str, abstract: str | None) -> str:
-    """What is encoded of an article: title and abstract, as the models were trained to meet them."""
+    """Return the text of an article that is encoded: its title and abstract, joined as in the training of the models."""
     return f"{title} {abstract}" if abstract else title

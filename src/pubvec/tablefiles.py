@@ -173,7 +173,7 @@ def read_json_value(path: Path) -> Any:
 
 
 def text_of(value: Any, place: str) -> str:
-    """`value`, which must be a string; `place` is for the message.
+    """Return `value`, which must be a string. `place` names its row in the message.
 
     Raises:
         InputError: it is none.
@@ -184,7 +184,7 @@ def text_of(value: Any, place: str) -> str:
 
 
 def id_of(value: Any, place: str) -> str:
-    """An id as the file has it written: a string, a number, a date or a truth value.
+    """Return an id as the file has it written. It may be a string, a number, a date or a truth value.
 
     Raises:
         InputError: `value` is null, empty, or something else.
@@ -274,7 +274,7 @@ def _check_header(path: Path, names: Sequence[str], columns: Iterable[str]) -> N
 
 
 def _lacks(path: Path, column: str, names: Sequence[str], line: int | None = None) -> str:
-    """The message where a column is missing, with the cause where the header betrays it."""
+    """Return the message about a missing column, with the cause if the header shows it."""
     choice = ", ".join(names) or "(none)"
     where = str(path) if line is None else f"{path} line {line}"
     marks = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
@@ -320,7 +320,9 @@ def _open_text(path: Path) -> Iterator[TextIO]:
 
 
 def _encoding_of(start: bytes) -> str:
-    """The encoding that the first bytes of a file show: by their mark, or by the zeros between Latin letters."""
+    """Return the encoding of a file, which its first bytes show by a byte order mark, or by the zeros between Latin
+    letters.
+    """
     if start.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
         return "utf-32"
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):

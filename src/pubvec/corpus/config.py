@@ -13,7 +13,7 @@ _MOST_CONNECTIONS = 4
 
 @dataclass(frozen=True)
 class DownloadConfig:
-    """What is fetched, from where, and how patiently.
+    """The files to download, their server, and how often and how long a download is tried.
 
     Raises:
         ConfigError: a limit below its least, or an address of no web server.
@@ -24,17 +24,17 @@ class DownloadConfig:
     base_url: str = "https://ftp.ncbi.nlm.nih.gov/pubmed/"
     """The address of NLM or of a mirror, below which the folders baseline and updatefiles stand."""
     n_connections: int = 3
-    """Files fetched at a time, 4 at most: NLM's server is everyone's."""
+    """Number of files that are fetched at a time. It is at most 4, to spare NLM's server, which everybody uses."""
     n_attempts: int = 6
-    """Failures of a file, one after the other without a byte between them, before the command gives up."""
+    """Number of failures of a file in a row, without a byte received between them, after which the command gives up."""
     wait_s: float = 1.0
     """Seconds before the second attempt; each failure doubles them. A server that says how long to wait is obeyed."""
     timeout_s: float = 60.0
-    """Longest silence of the server."""
+    """Seconds without a byte from the server after which an attempt has failed."""
     max_file_bytes: int = 1 << 30
-    """Longest file. NLM's have 20 to 80 MB."""
+    """Bytes of the longest file that is accepted. NLM's files have 20 to 80 MB."""
     max_page_bytes: int = 8 << 20
-    """Longest listing of a folder."""
+    """Bytes of the longest listing of a folder that is accepted."""
 
     def __post_init__(self) -> None:
         if self.kind not in ("baseline", "updates", "all"):
@@ -63,9 +63,9 @@ class ParseConfig:
     max_inflated_bytes: int = 4 << 30
     """Most bytes a gzipped file may inflate to. NLM's largest files have 0.5 GB."""
     max_inflation: int = 100
-    """Most bytes that a compressed byte may stand for, on average. PubMed's XML has about 10."""
+    """Highest accepted ratio of inflated to compressed bytes. PubMed's XML has about 10."""
     max_record_bytes: int = 16 << 20
-    """Longest record. A paper of 3,000 authors with their addresses takes about 3 MB."""
+    """Bytes of the longest record that is accepted. A paper of 3,000 authors with their addresses takes about 3 MB."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

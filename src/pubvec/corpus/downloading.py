@@ -25,12 +25,12 @@ _REPORT_EVERY_S = 0.2
 
 
 class Downloaded(NamedTuple):
-    """What is in the folder now, of what was asked for."""
+    """The files of a download that are in the folder now."""
 
     paths: list[Path]
     """The files stand in NLM's order."""
     n_fetched: int
-    """This many of them were fetched in this call."""
+    """The number of files that this call fetched."""
 
 
 def download(
@@ -113,7 +113,7 @@ def _check_file(path: Path) -> list[str]:
 
 
 def _list_files(config: DownloadConfig) -> dict[str, str]:
-    """Name → URL of each file of the newest year that is listed."""
+    """Return the URL of each listed file of the newest year, by its name."""
     urls = {}
     for place in _FOLDERS[config.kind]:
         base = f"{config.base_url.rstrip('/')}/{place}/"
@@ -123,7 +123,9 @@ def _list_files(config: DownloadConfig) -> dict[str, str]:
 
 
 def _fetch_all(files: Sequence[tuple[str, Path]], config: DownloadConfig) -> int:
-    """Fetch several at a time, and report from here; the first failure, in their order, is raised when all have ended."""
+    """Fetch several files at a time and report progress. When all have ended, the first failure in their order is
+    raised.
+    """
     n_bytes: dict[int, tuple[int, int]] = {}
     with ThreadPoolExecutor(config.n_connections) as pool:
         futures = [
@@ -150,7 +152,7 @@ def _fetch_all(files: Sequence[tuple[str, Path]], config: DownloadConfig) -> int
 
 
 def _report(n_bytes: dict[int, tuple[int, int]], n_files: int, n_done: int) -> None:
-    """Report megabytes; what files will have that were not begun is taken from those that were."""
+    """Report megabytes. The size of files that were not begun is estimated from those that were."""
     sizes = list(n_bytes.values())
     n_here = sum(here for here, _ in sizes)
     n_whole = sum(whole for _, whole in sizes)
@@ -172,7 +174,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _gaps(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Neighbors, of one year, between which a number is missing; names in order."""
+    """Yield each pair of neighbors of one year between whose numbers one is missing. `names` are in order."""
     return [
         (before, after)
         for before, after in pairwise(names)

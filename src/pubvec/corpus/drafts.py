@@ -71,7 +71,7 @@ class Draft:
     place: str = ""
     original_title: str = ""
     own_id: str = ""
-    """The identifier by which the file itself calls it: the key of an entry of BibTeX."""
+    """The identifier that the file itself uses for the reference, such as the key of an entry of BibTeX."""
     authors: list[Author] = field(default_factory=list)
     editors: list[Author] = field(default_factory=list)
     keywords: list[str] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Draft:
     """Sections of the full text."""
 
     def identity(self) -> str:
-        """Return what tells two references apart that have no PMID."""
+        """Return the fields that distinguish two references without PMIDs."""
         first = self.authors[0] if self.authors else None
         name = (first.last_name or first.collective_name or "") if first else ""
         if doi := _read_doi(self.doi):
@@ -151,7 +151,7 @@ class Draft:
         if not text:
             return None
         if text.isdecimal() and MADE_UP_IDS <= int(text[:12]) < 2**31:
-            return None  # an earlier run made it up, and this one makes it up again
+            return None  # an earlier run made this number up, and it is made up again
         if not (text.isdecimal() and 0 < int(text[:12]) < MADE_UP_IDS):
             raise BadReferenceError(f"its PMID is {text[:40]!r}, which is no number of an article")
         return int(text)

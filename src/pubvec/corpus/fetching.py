@@ -23,7 +23,7 @@ PART = ".part"
 _MD5 = re.compile(r"^MD5\s*\((?P<name>[^)]+)\)\s*=\s*(?P<sum>[0-9a-fA-F]{32})\s*$")
 _CHUNK_BYTES = 1 << 18
 _PASSING = {408, 429, 500, 502, 503, 504}
-"""Answers that mean: later."""
+"""HTTP statuses that mean that the request may succeed later."""
 _LONGEST_WAIT_S = 120.0
 
 OnBytes = Callable[[int, int], None]
@@ -31,7 +31,7 @@ OnBytes = Callable[[int, int], None]
 
 
 class _Passing(Exception):
-    """Something that may be over at the next attempt."""
+    """A failure that may not occur again at the next attempt."""
 
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
         super().__init__(reason)
@@ -70,7 +70,7 @@ def read_page(url: str, config: DownloadConfig) -> str:
 def _repeat(
     attempt: Callable[[], T], url: str, config: DownloadConfig, count_bytes: Callable[[], int] = lambda: 0
 ) -> T:
-    """Call `attempt` until it ends well; failures are counted from the last one that left more bytes on."""
+    """Call `attempt` until it succeeds. The count of failures starts anew when an attempt has brought more bytes."""
     n_failures = n_before = 0
     while True:
         try:
@@ -111,7 +111,7 @@ def _attempt(url: str, path: Path, config: DownloadConfig, on_bytes: OnBytes) ->
     expected = read_sum(line, path.name, f"{url}.md5")
     part = path.with_name(f"{path.name}.{expected[:8]}{PART}")
     for other in path.parent.glob(f"{path.name}.*{PART}"):
-        if other != part:  # of a file that the server has replaced
+        if other != part:  # parts of a file that the server has replaced
             remove(other)
     sums = path.with_name(f"{path.name}.md5")
     is_here = path.exists() and hash_file(path) == expected
@@ -122,7 +122,7 @@ def _attempt(url: str, path: Path, config: DownloadConfig, on_bytes: OnBytes) ->
             remove(part)
             raise _Passing(f"the MD5 sum should be {expected} and is {found}")
         sync(part)
-        remove(sums)  # of the file before
+        remove(sums)  # the sum belonged to the file before this one
         part.replace(path)
     if not sums.exists() or sums.read_text() != line:
         with atomic_path(sums) as temporary:
@@ -134,12 +134,10 @@ def _fetch_rest(url: str, part: Path, config: DownloadConfig, on_bytes: OnBytes)
     """Append to `part` what it lacks."""
     n_here = part.stat().st_size if part.exists() else 0
     with _open(url, config, first=n_here) as response:
-        if response is None:  # there is no rest
+        if response is None:  # HTTP 416: the part has all bytes of the file
             return
-        if response.status != 206 or not _continues(
-            response, n_here
-        ):  # all of it, although a part was asked for
-            n_here = 0
+        if response.status != 206 or not _continues(response, n_here):
+            n_here = 0  # the server sends the whole file although a part was requested
         n_total = n_here + int(response.headers.get("Content-Length") or 0)
         with part.open("ab" if n_here else "wb") as file:
             try:
@@ -170,7 +168,7 @@ def _read(url: str, config: DownloadConfig) -> str:
 
 
 class _Nothing:
-    """In place of a response, where nothing is left to fetch."""
+    """An empty response, used if nothing is left to fetch."""
 
     def __enter__(self) -> None:
         return None

@@ -40,7 +40,7 @@ _NOT_GIVEN = "UNLABELLED"
 
 
 def children_of(element: Element | None) -> dict[str, Element]:
-    """The first child of each name."""
+    """Return the first child of each name, by its name."""
     # Reversed, so that the first of several wins.
     return {} if element is None else {child.tag: child for child in reversed(element)}
 
@@ -245,7 +245,7 @@ def read_corrections(corrections: Element | None) -> list[Correction]:
 
 
 def read_references(parents: Iterable[Element]) -> list[Reference]:
-    """From the `ReferenceList`s in `parents`, which may hold further lists."""
+    """Read the references of the `ReferenceList`s in `parents`, which may be nested."""
     found = []
     for parent in parents:
         for reference in parent.iter("Reference"):
@@ -256,7 +256,7 @@ def read_references(parents: Iterable[Element]) -> list[Reference]:
 
 
 def read_ids(ids: Element | None) -> dict[str, str]:
-    """Type → identifier, the first of each type, from an `ArticleIdList`."""
+    """Return the first identifier of each type in an `ArticleIdList`, by its type."""
     found: dict[str, str] = {}
     for element in _iter(ids, "ArticleId"):
         found.setdefault(element.get("IdType", "pubmed"), text_of(element))

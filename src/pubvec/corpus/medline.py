@@ -34,7 +34,8 @@ class BadRecordError(Exception):
 
 def parse_records(scanner: RecordScanner) -> Iterator[Article | Deletion | Flaw]:
     """Parse each record; a bad one becomes a `Flaw`, flaws pass through."""
-    # A parser that is never shown a DOCTYPE needs none of these limits; they are a second lock.
+    # The scanner never hands a DOCTYPE to this parser, so no entity can be declared. The options below are a second
+    # defense.
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -308,7 +309,7 @@ def _read_location(parent: Element, kind: str) -> str | None:
 
 
 def _read_pmc_id(citation: Element) -> str | None:
-    """From `OtherID`, where files without `PubmedData` have it."""
+    """Read the PMC number from `OtherID`, where files without `PubmedData` have it."""
     for element in citation.iterchildren("OtherID"):
         if found := _PMC_ID.match(text_of(element)):
             return found.group()
@@ -327,4 +328,4 @@ _READERS: Mapping[str, Callable[[Element], Sequence[Article | Deletion]]] = {
     "DeleteCitation": _read_deletions,
     "DeleteDocument": _read_deletions,
 }
-"""Name of a record's element → what reads it."""
+"""The function that reads each kind of record, by the name of its element."""

@@ -93,7 +93,8 @@ def _write_shards(
     sources: Sequence[str], folder: OutputFolder, config: ParseConfig, engine: Engine | None
 ) -> None:
     shards = [folder / _shard_name(number) for number in range(len(sources))]
-    # What standard input held in an attempt that was killed is not known.
+    # Nobody knows whether standard input holds the same bytes as in an attempt that was killed, so nothing is
+    # resumed.
     todo = [
         (source, shard) if source == STDIN else (str(Path(source).absolute()), shard.absolute())
         for source, shard in zip(sources, shards, strict=True)

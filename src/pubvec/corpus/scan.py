@@ -53,13 +53,14 @@ class RawRecords(NamedTuple):
     """The first record begins at this byte of the inflated XML."""
     n_records: int
     is_run: bool
-    """Cut in haste: `RecordScanner.split` makes sure of each record."""
+    """A run of whole records that were cut by the last end tag alone. Where a run proves bad, `RecordScanner.split`
+    cuts record by record."""
     document: bytes
     """XML whose root has these records as its only children."""
 
 
 class Flaw(NamedTuple):
-    """What could not be read, and why."""
+    """A part of a file that could not be read, and the reason."""
 
     number: int
     byte: int
@@ -71,7 +72,7 @@ class _DeclarationsError(InputError):
 
 
 class _Window:
-    """The bytes of a stream from `start` on, as far as they were asked for."""
+    """A window over a stream: the bytes from `start` on that were read and not yet passed."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -79,7 +80,7 @@ class _Window:
         self._position = 0
         self._n_dropped = 0
         self.end_reason: str | None = None
-        """Why the stream ended, once it did and was not whole."""
+        """The reason why the stream ended before its time; None while it has not."""
 
     @property
     def start(self) -> int:
@@ -114,7 +115,7 @@ class _Window:
         return self.head(len(start)) == start
 
     def find_last_end(self, tags: Sequence[bytes]) -> int:
-        """Offset behind the last of `tags` that is at hand, or 0."""
+        """Return the offset behind the last of `tags` in the bytes that were read, or 0."""
         found = [(self._data.rfind(tag, self._position), len(tag)) for tag in tags]
         return max(begin - self._position + n_bytes if begin >= 0 else 0 for begin, n_bytes in found)
 

@@ -27,7 +27,7 @@ _N_ROWS_A_GROUP = 1000
 
 
 class ShardSummary(NamedTuple):
-    """What a file held besides its articles."""
+    """The parts of a file that are no articles: deletions and flaws."""
 
     file: str
     n_records: int
@@ -76,7 +76,9 @@ def read_summary(shard: Path) -> ShardSummary:
 
 @contextmanager
 def _paused_garbage_collection() -> Iterator[None]:
-    """Records are tuples that hold no cycles: searching them for some takes a tenth of the time."""
+    """Pause Python's garbage collector. Records are tuples without reference cycles, and the search for cycles takes
+    a tenth of the time.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

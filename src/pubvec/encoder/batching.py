@@ -28,14 +28,14 @@ class Compute(NamedTuple):
     """What computes batches."""
 
     alone: Forward
-    """One batch, called in the thread of the caller."""
+    """Compute one batch in the thread of the caller."""
     beside_others: Forward
-    """One of many batches, called in `pool`, or in a thread of a caller that has several."""
+    """Compute one of many batches, in a thread of `pool` or in one of several threads of a caller."""
     pool: Callable[[], Executor]
 
 
 CHUNK_SIZE = 1024
-"""Texts that are tokenized and sorted together; two chunks are in memory at a time."""
+"""Number of texts that are tokenized and sorted together. Two chunks are in memory at a time."""
 
 
 class Batch(NamedTuple):
@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Texts on their way through a model."""
+    """Texts that are being encoded together."""
 
     n_texts: int
     batches: Sequence[tuple[Batch, Future[FloatArray]]]
@@ -113,7 +113,9 @@ class Batcher:
     def compute_tokens(
         self, ids: Sequence[list[int]], compute: Compute, dim: int, *, is_alone: bool
     ) -> FloatArray:
-        """Vectors of texts whose tokens are given; unless alone, in the thread of the caller. *Shape:* (n, dim)"""
+        """Compute the vectors of texts whose tokens are given. Unless `is_alone`, the thread of the caller does it.
+        *Shape:* (n, dim)
+        """
         batches = list(self.iter_batches(ids))
         if not is_alone:
             vectors = np.empty((len(ids), dim), dtype=np.float32)
@@ -140,13 +142,16 @@ class Batcher:
         return ids
 
     def iter_batches(self, ids: Sequence[list[int]]) -> Iterator[Batch]:
-        """The longest texts first, so that memory is at its peak, and fails if it must, at the start."""
+        """Yield the batches, the longest texts first. So memory has its peak at the start, and a lack of it shows at
+        once.
+        """
         lengths = np.array([len(tokens) for tokens in ids])
         order = np.argsort(-lengths, kind="stable")
         start = 0
         while start < len(order):
             longest = int(lengths[order[start]])
-            n_most = max(1, self.tokens_per_batch // max(1, longest))  # a static model's text may be empty
+            # `longest` may be 0, because a static model may give a text no token at all.
+            n_most = max(1, self.tokens_per_batch // max(1, longest))
             rows = order[start : start + n_most]
             if not self.is_padded:
                 rows = rows[lengths[rows] == longest]

@@ -46,7 +46,7 @@ class Calibration:
         logits = (
             self.slope * np.asarray(cosines, dtype=np.float64) + self.intercept + np.log(prior / (1 - prior))
         )
-        # exp of the negative magnitude never overflows.
+        # The exponent is never positive, so exp does not overflow.
         small = np.exp(-np.abs(logits))
         probabilities: FloatArray = np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(
             np.float32

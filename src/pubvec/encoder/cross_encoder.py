@@ -1,4 +1,4 @@
-"""A cross-encoder as a `Scorer`: query and document are read together, which is exact and dear."""
+"""A cross-encoder as a `Scorer`: it reads query and document together, which is accurate and slow."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class CrossEncoderScorer:
 
     @property
     def lengths(self) -> Mapping[str, int]:
-        """See `Scorer.lengths`; of query and document together, of which the longer is cut first."""
+        """See `Scorer.lengths`. The limit is that of query and document together, of which the longer is cut first."""
         return {"max_seq_length": int(self.model.max_seq_length)}
 
     def score(self, pairs: TextPairs) -> FloatArray:

@@ -24,7 +24,7 @@ from pubvec.errors import InputError
 _QUERY_LENGTH = 32
 """Queries are expanded to this many tokens where neither the model nor the user says it, as in ColBERT."""
 _CHUNK_ELEMENTS = 16_000_000
-"""Numbers in the products of tokens that exist at a time: 64 MB."""
+"""Number of products of tokens that are in memory at a time: 64 MB."""
 
 
 class LateInteractionScorer:
@@ -163,7 +163,7 @@ class LateInteractionScorer:
 
 
 def set_query_expansion(model: MultiVectorEncoder, *, is_on: bool) -> None:
-    """Turn query expansion on or off; off, as many tokens of a query count as before.
+    """Turn query expansion on or off. Without it, as many tokens of a query are read as with it.
 
     Raises:
         InputError: the tokenizer has no mask to expand with.
@@ -187,10 +187,10 @@ def set_query_expansion(model: MultiVectorEncoder, *, is_on: bool) -> None:
 
 
 def set_query_length(model: MultiVectorEncoder, query_length: int) -> None:
-    """Let `query_length` tokens of a query count, with the model's query expansion up to its own length."""
+    """Set the number of tokens of a query that are read. Query expansion still ends at the length of the model."""
     transformer = model[0]
     expansion = transformer.query_expansion
-    transformer.query_expansion = None  # the library compares each setting with the one before
+    transformer.query_expansion = None  # the library checks each setting against the one that is in force
     transformer.query_length = query_length
     if expansion is not None:
         length = min(expansion["length"], query_length)

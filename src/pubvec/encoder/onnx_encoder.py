@@ -23,28 +23,32 @@ from pubvec.errors import InputError
 from pubvec.machine import count_cores
 
 SENTENCE_OUTPUT = "sentence_embedding"
-"""Output of a graph that does its own pooling, ours among them."""
+"""Name of the output of a graph that pools inside of it, as our graphs do."""
 TOKENS_PER_BATCH = 512
-"""Activations of a batch stay in a core's cache: 2,048 tokens a batch are a seventh slower."""
+"""Number of tokens in a batch. The activations of a batch of this size fit into a core's cache; with 2,048 tokens a
+batch, encoding is a seventh slower."""
 TOKENS_FOR_ONE_THREAD = 64
-"""A batch up to this size gains less than a tenth by a second thread, which would cost as much time again."""
+"""Batches of up to this many tokens run on one thread. A second thread would make them less than a tenth faster and
+take as much processor time again."""
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 _SLOWER = ["SkipLayerNormFusion", "BiasGeluFusion"]
 """Fusions that onnxruntime makes when it loads a graph, and whose operators are two to three times as slow on a
 processor as what they replace."""
 _encoders: WeakSet[OnnxEncoder] = WeakSet()
-"""All of this process, for `_abandon_threads`."""
+"""All encoders of this process, for `_abandon_threads`."""
 
 
 class OnnxEncoder(TextEncoder):
     """An ONNX graph of a transformer encoder, on the processor.
 
-    Works on our exports (pooling inside the graph) and on others' (token embeddings, pooled here). May be shared
-    between threads, sent to other processes, and used on both sides of a fork. (A forked child must end with `os._exit`,
+    Works on our exports (pooling inside the graph) and on others' (token embeddings, pooled here). An encoder may be
+    shared between threads, sent to other processes, and used on both sides of a fork. (A forked child must end with
+    `os._exit`,
     as those of multiprocessing do: onnxruntime, once imported, hangs in an ordinary exit of one.)
 
-    A lone batch, unless it is as short as a query, is computed by all threads together; many are computed beside each
-    other, one thread each, which wastes less. The session of all threads is opened when it is first needed.
+    A single batch is computed by all threads together, unless it is as short as a query. Several batches are computed
+    at the same time with one thread each, which is more efficient. The session of all threads is opened when it is
+    first needed.
 
     Args:
         graph: the `.onnx` file.
@@ -93,7 +97,7 @@ class OnnxEncoder(TextEncoder):
         return self.n_threads
 
     def close(self) -> None:
-        """Give threads and memory back; the next `encode` opens them again."""
+        """Release threads and memory. The next `encode` opens them again."""
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()
@@ -116,9 +120,8 @@ class OnnxEncoder(TextEncoder):
         return opened
 
     def abandon_threads(self) -> None:
-        """Forget, in the child of a fork, what has its threads in the parent.
-
-        It is never freed: to do so would wait for threads that do not exist.
+        """In the child of a fork, drop the sessions and workers whose threads exist in the parent only. They are not
+        freed, because that would wait for threads that do not exist here.
         """
         if self._opened is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._opened))
@@ -157,26 +160,26 @@ class OnnxEncoder(TextEncoder):
 
 
 class _Threads:
-    """What one process computes with."""
+    """The sessions and workers of one process."""
 
     def __init__(self, graph: Path, n_threads: int) -> None:
         self._graph = graph
         self._n_threads = n_threads
         self.narrow = _Session(graph, 1)
-        """One thread for each run."""
+        """The session that runs with one thread."""
 
     @cached_property
     def wide(self) -> _Session:
-        """All threads for each run."""
+        """The session that runs with all threads."""
         return self.narrow if self._n_threads == 1 else _Session(self._graph, self._n_threads)
 
     def session_for(self, n_tokens: int) -> _Session:
-        """What computes a lone batch of so many tokens soonest."""
+        """Return the session that computes a single batch of this many tokens fastest."""
         return self.narrow if n_tokens <= TOKENS_FOR_ONE_THREAD else self.wide
 
     @cached_property
     def pool(self) -> ThreadPoolExecutor:
-        """Callers of `narrow`."""
+        """The workers that call `narrow`, one in each thread."""
         return ThreadPoolExecutor(self._n_threads, thread_name_prefix="pubvec")
 
     def close(self) -> None:
@@ -192,7 +195,8 @@ class _Session:
         options.intra_op_num_threads = n_threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        options.enable_mem_pattern = False  # of which one is kept for every shape ever seen
+        # onnxruntime would keep a memory plan for every shape of input that it has ever seen.
+        options.enable_mem_pattern = False
         try:
             self._session = onnxruntime.InferenceSession(
                 str(graph), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
@@ -226,7 +230,8 @@ class _Session:
 
 def _abandon_threads() -> None:
     if _encoders:
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the tokenizer's threads are gone as well
+        # The threads of the tokenizer do not exist in the child either.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for encoder in list(_encoders):
         encoder.abandon_threads()
 
@@ -236,7 +241,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _name_outputs(session: Any, graph: Path) -> tuple[str | None, str | None]:
-    """Names of the embedding of a text and of those of its tokens; at least one is there."""
+    """Return the names of the outputs for a text and for its tokens. At least one of them is not None."""
     outputs: dict[str, int] = {field.name: len(field.shape) for field in session.get_outputs()}
     sentence = SENTENCE_OUTPUT if SENTENCE_OUTPUT in outputs else None
     tokens = next((name for name, n_axes in outputs.items() if n_axes == 3), None)

@@ -28,7 +28,7 @@ ARRAY_TYPES: Mapping[NumberType, str] = {
 }
 """The numpy type of the arrays that `encode` returns for each `precision`."""
 _DEVIATIONS = 4.0
-"""Half the width of a range in standard deviations; 1 number in 16,000 lies outside and is clipped."""
+"""Half the width of a range, in standard deviations. One number in 16,000 lies outside and is clipped."""
 _N_LEVELS = 255
 _SIGN = 128
 """The difference between an unsigned byte and the signed byte that stands for the same level or the same bits."""

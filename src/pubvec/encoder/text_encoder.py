@@ -239,4 +239,4 @@ class TextEncoder(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give threads and memory back. The next `encode` takes them again."""
+        """Release threads and memory. The next `encode` opens them again."""

@@ -36,14 +36,14 @@ class Shard(Protocol):
 
     @property
     def ids(self) -> Sequence[Id]:
-        """One a text."""
+        """The id of each text."""
 
     def read(self) -> Sequence[str]:
-        """The texts."""
+        """Read the texts."""
 
 
 class Listed(NamedTuple):
-    """A shard whose texts are sent along."""
+    """A shard that holds its texts, for sources that a worker cannot read."""
 
     ids: Sequence[Id]
     texts: Sequence[str]
@@ -89,7 +89,7 @@ def iter_shards(
 
 
 def shard_texts(texts: Iterable[IdAndText], n_most: int) -> Iterator[Listed]:
-    """Shards of `n_most` texts, the last one smaller."""
+    """Cut texts into shards of `n_most` texts; the last one may be smaller."""
     stream = iter(texts)
     while part := list(islice(stream, n_most)):
         yield Listed([identifier for identifier, _ in part], [text for _, text in part])

@@ -1,4 +1,4 @@
-"""Text → tokens, the special ones included, cut at what the model reads."""
+"""Texts are turned into tokens, special ones included, and cut at the number of tokens that the model reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 Side = Literal["left", "right"]
 _N_SHOWN = 10
-"""Truncated texts that a warning names."""
+"""Number of truncated texts that a warning names."""
 
 
 class Token(NamedTuple):
@@ -22,10 +22,10 @@ class Token(NamedTuple):
 
     id: int
     text: str
-    """The piece of the vocabulary that the token is."""
+    """The piece of the vocabulary."""
     is_special: bool
     start: int
-    """Characters of the text that it stands for; a special one stands for none."""
+    """The characters of the text from which it was made; none for a special token."""
     stop: int
 
 
@@ -63,7 +63,7 @@ class TextTokenizer:
         return [encoding.ids for encoding in self._run([prompt + text for text in texts])]
 
     def cut(self, tokens: list[int], side: Side = "right") -> list[int]:
-        """What counts of a text: as many tokens as the model reads, the special ones at both ends kept.
+        """Cut a text to the number of tokens that the model reads. The special tokens at both ends are kept.
 
         Args:
             tokens: of a whole text.
@@ -77,7 +77,7 @@ class TextTokenizer:
         return tokens[: len(self._first)] + tokens[len(tokens) - limit + len(self._first) :]
 
     def complete(self, tokens: Sequence[int]) -> list[int]:
-        """Ids that somebody else made of a text, with the special tokens around them, unless these are there.
+        """Put special tokens around the ids that a client made of a text, unless it has put them there.
 
         Raises:
             InputError: an id is not of the vocabulary.
@@ -91,7 +91,7 @@ class TextTokenizer:
         return ids if is_whole else [*first, *ids, *last]
 
     def describe(self, text: str, *, has_special_tokens: bool = True) -> list[Token]:
-        """The tokens of a whole text."""
+        """Return the tokens of a whole text."""
         (encoding,) = self._run([text], has_special_tokens=has_special_tokens)
         columns = (encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets)
         return [
@@ -100,7 +100,7 @@ class TextTokenizer:
         ]
 
     def decode(self, tokens: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        """A text whose tokens these are.
+        """Return a text that has these tokens.
 
         Raises:
             InputError: an id is not of the vocabulary.
@@ -119,7 +119,8 @@ class TextTokenizer:
             )
 
     def _run(self, texts: Sequence[str], *, has_special_tokens: bool | None = None) -> list[Encoding]:
-        is_whole = has_special_tokens is None  # where tokens stand in the text is not asked, which is faster
+        # `encode_batch_fast` is faster, because it does not compute the places of the tokens in the text.
+        is_whole = has_special_tokens is None
         run = self._tokenizer.encode_batch_fast if is_whole else self._tokenizer.encode_batch
         wanted = self._has_special_tokens if has_special_tokens is None else has_special_tokens
 
@@ -136,18 +137,18 @@ class TextTokenizer:
 
 
 class Truncated:
-    """Counts the texts that were cut, and says so once."""
+    """Counts the texts that were cut, and logs one warning about them."""
 
     def __init__(self, max_seq_length: int | None, *, is_shown: bool) -> None:
         self._max_seq_length = max_seq_length
         self._is_shown = is_shown
         self.n_before = 0
-        """Texts of earlier chunks."""
+        """Number of texts in earlier chunks."""
         self._n_truncated = 0
         self._shown: list[str] = []
 
     def count(self, number: int, n_tokens: int) -> None:
-        """Text `number` of the chunk had so many tokens, the special ones included."""
+        """Note that text `number` of the chunk had `n_tokens` tokens, special ones included."""
         self._n_truncated += 1
         if self._is_shown and len(self._shown) < _N_SHOWN:
             self._shown.append(f"text {self.n_before + number} ({n_tokens:,} tokens)")
@@ -163,7 +164,7 @@ class Truncated:
 
 
 def _special_ids(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """What the tokenizer puts before a text and after it."""
+    """Return the special tokens that the tokenizer puts before a text and after it."""
     encoding = tokenizer.encode("a")
     is_special, ids = encoding.special_tokens_mask, encoding.ids
     if 0 not in is_special:

@@ -47,10 +47,10 @@ def load_library_model(
             trust_remote_code=trust_remote_code,
             model_kwargs={"use_safetensors": True},
         )
-        return model.eval()  # once, here: threads that each switch dropout off and on again race
-    except (
-        Exception
-    ) as error:  # safetensors' errors, and those of a model's own code, share no other base class
+        # Dropout is switched off once, here: threads that each switched it off and on again would disturb each other.
+        return model.eval()
+    # The errors of safetensors and of a model's own code share no other base class.
+    except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"sentence-transformers cannot load {folder} ({reason})") from error
 
@@ -131,21 +131,21 @@ class TorchEncoder(TextEncoder):
 
     @property
     def prompts(self) -> Prompts:
-        """See `TextEncoder.prompts`; of a live model, what it has now."""
+        """See `TextEncoder.prompts`. A live model may change them."""
         return Prompts.select(self.model.prompts, self.model.default_prompt_name)
 
     def close(self) -> None:
-        """Give the worker back; torch keeps its memory as long as the model lives."""
+        """Release the worker. torch keeps its memory as long as the model exists."""
         self.__dict__.pop("_worker", None)
 
     def _batcher(self) -> Batcher:
-        """The batcher of the last call, unless the live model has changed since."""
+        """Return the batcher of the last call, or a new one if the live model has changed since."""
         model, tokenizer = self.model, self.model.tokenizer
         settings = (id(tokenizer), self.max_seq_length, model.device.type)
         if self._made is None or self._made[0] != settings:
             fast = tokenizer if self._is_static else tokenizer.backend_tokenizer
             own = TextTokenizer(
-                Tokenizer.from_str(fast.to_str()),  # a copy: its settings change
+                Tokenizer.from_str(fast.to_str()),  # a copy, because its settings are changed
                 max_seq_length=self.max_seq_length,
                 has_special_tokens=not self._is_static,
             )
@@ -187,7 +187,7 @@ class TorchEncoder(TextEncoder):
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """Leave a model in training as it was."""
+        """Put the model in evaluation mode, and restore its mode afterwards."""
         if not self.model.training:
             yield
             return

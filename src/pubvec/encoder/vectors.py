@@ -61,7 +61,8 @@ def encode(
         )
         folder = resolve(model)
         backend, precision = choose_backend(folder, config.backend, config.precision)
-        # Named in the manifest, so that a run is not resumed with what an export made in between.
+        # The manifest names the graph, so that a run is not resumed with another graph that an export has made
+        # meanwhile.
         config = replace(config, backend=backend, precision=precision)
         encoder = load(
             model,
@@ -140,7 +141,7 @@ def encode_to_folder(
 
 @dataclass(frozen=True)
 class EncodeShard:
-    """The work of `encode_to_folder`: one shard → one file of vectors."""
+    """The worker of `encode_to_folder`, which encodes one shard into one file of vectors."""
 
     encoder: TextEncoder
     config: EncodeConfig

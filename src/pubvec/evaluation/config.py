@@ -1,4 +1,4 @@
-"""These are the settings of the verbs of this room."""
+"""Settings of `evaluate`, `calibrate` and `bench`."""
 
 from __future__ import annotations
 

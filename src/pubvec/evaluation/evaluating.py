@@ -58,7 +58,8 @@ def evaluate(
 ) -> list[Result]:
     """Evaluate each model on each task and write one JSON file for each.
 
-    A result on disk of the same model, data and settings is kept: a killed evaluation goes on where it was.
+    A result on disk of the same model, data and settings is kept: an evaluation that was killed continues where it
+    stopped.
 
     Args:
         models: of any kind: folders, hub names, known short names, loaded encoders or scorers; a mapping names
@@ -66,7 +67,8 @@ def evaluate(
         tasks: names for `tasks.find_task`.
         data: folder of the tasks' files.
         output: the `results/` folder.
-        config: settings; None: the defaults. A setting that a kind does not have is no part of its result.
+        config: settings; None: the defaults. A setting that does not apply to a type of model is no part of its
+            result.
         first_stage: model whose best documents a cross-encoder ranks anew; without one, it has no ranking measures
             on pairs, and no retrieval tasks.
         trust_remote_code: which models may run code that they bring along, written as in `models`.

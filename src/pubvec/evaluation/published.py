@@ -55,7 +55,7 @@ def evaluate_published(
     Arguments and errors are those of `evaluate`, but for published systems that are missing or cannot be loaded;
     `trust_remote_code` may have their hub names.
     """
-    jobs = read_jobs(tasks, data)  # what is wrong with them is no system's fault
+    jobs = read_jobs(tasks, data)  # tasks are read first, because an error of theirs is no error of a system
     kinds = {system.name: system.kind for system in PUBLISHED}
     check_possible(kinds, jobs, has_first_stage=first_stage is not None)
     if isinstance(first_stage, str | Path):

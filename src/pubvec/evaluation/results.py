@@ -215,7 +215,9 @@ def _narrowest(values: list[Any]) -> Any:
     if not all(isinstance(value, float) for value in values):
         return pa.array(values)
     exact = np.array(values)
-    with np.errstate(over="ignore"):  # what is too large for float32 does not come back equal
+    with np.errstate(
+        over="ignore"
+    ):  # a value beyond the range of float32 becomes infinite and so differs below
         narrow = exact.astype(np.float32)
     is_same = bool((_widened(narrow) == exact).all())
     return pa.array(narrow if is_same else exact)

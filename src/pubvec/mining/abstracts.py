@@ -52,9 +52,9 @@ _HEADING = re.compile(
     r")(?:\.?\s+(?=[A-Z\d\"'(])|(?=[A-Z][a-z]|\d)|\.?$)"
 )
 _NAME = re.compile(r"^\s*(?:ABSTRACT|Abstract|SUMMARY|Summary)(?:[:.]\s*|\s+(?=[A-Z])|(?=[A-Z][A-Za-z]))")
-"""Some sources begin with the word itself."""
+"""Some sources begin an abstract with the word "Abstract" itself."""
 _TAIL_FROM = 0.5
-"""An abstract without headings has its boilerplate in its second half."""
+"""In an abstract without headings, boilerplate is looked for from this fraction of its sentences on."""
 
 
 def clean_abstract(abstract: str, sections: Sequence[Section] = ()) -> list[Part]:
@@ -75,12 +75,12 @@ def clean_abstract(abstract: str, sections: Sequence[Section] = ()) -> list[Part
 
 
 def text_of(parts: Sequence[Part]) -> str:
-    """The whole abstract in one line, with its headings."""
+    """Return the whole abstract in one line, with its headings."""
     return " ".join(f"{part.label}: {part.text}" if part.label else part.text for part in parts)
 
 
 def by_category(parts: Sequence[Part]) -> dict[str, str]:
-    """Text of each category that headings name; what stands under several headings is joined."""
+    """Return the text of each category that headings name. Parts of one category are joined."""
     texts: dict[str, str] = {}
     for part in parts:
         if part.category:
@@ -132,7 +132,7 @@ def _label(heading: re.Match[str]) -> str:
 
 
 def _category_of(label: str) -> str:
-    """NLM's category of a heading, "" for words that are none."""
+    """Return NLM's category of a heading; "" for words that are no heading."""
     words = re.findall(r"[a-z]+", label.lower())
     if not all(word in _CATEGORY_OF_WORD for word in words):
         return ""

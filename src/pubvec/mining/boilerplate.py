@@ -19,7 +19,7 @@ _ANYWHERE = re.compile(
     r"|C_(?:LI|TEXTBOX|FIG)\b"
     r"|(?:AU|KW|PI|PU) - "
 )
-"""Where these stand, the abstract is over, whether or not a sentence has ended before them."""
+"""An abstract ends before each of these, even in the middle of a sentence."""
 
 _REGISTRATION = re.compile(
     r"(?:#+ )?(?:"
@@ -31,7 +31,8 @@ _REGISTRATION = re.compile(
     r"|\(?(?:NCT|ISRCTN|ACTRN|ChiCTR|CRD|DRKS|CTRI|[DP]?ERR|PRR)[-\d]"
     r"|Unique [Ii]dentifier|INTERNATIONAL REGISTERED)"
 )
-"""A sentence that begins so is left out alone: journals put it after the methods as well as at the end."""
+"""A sentence that begins so is left out, and the sentences after it are kept, because journals put it after the
+methods as well as at the end."""
 
 _TAIL = re.compile(
     r"(?:#+ )?(?:"
@@ -50,7 +51,7 @@ _TAIL = re.compile(
     r"|Published by |This is an open access|Adapted from the source|Copies of dissertations"
     r"|This abstract may be abridged|(?:However, u|U)sers (?:may print|should refer))"
 )
-"""A sentence that begins so is the first of a tail."""
+"""A sentence that begins so is left out with all sentences after it."""
 
 _SCRAP = re.compile(
     r"\d{4}\s?[;)]\s?\d*\s?[(:,]\s?\d|\[Journal of|@\w+\.|[Tt]elephone|https?:|\d References?\b"
@@ -60,7 +61,7 @@ _SCRAP = re.compile(
 """A short last sentence with one of these is a citation, an address, a registration or a declaration."""
 _MAX_SCRAP_WORDS = 20
 _MIN_WORDS = 5
-"""What ends an abstract with fewer words is no sentence: an initial, `(English)`, `None.`"""
+"""A last piece of an abstract with fewer words than this is no sentence: an initial, `(English)`, `None.`"""
 
 LABEL = re.compile(r"regist|fund|key ?word|disclos|conflict|competing|supplement|level of evidence", re.I)
 """Labels of sections that are boilerplate as a whole."""
@@ -89,7 +90,7 @@ def without_boilerplate(sentences: Sequence[str], *, after: float = 0.0) -> list
 
 
 def without_scraps(sentences: Sequence[str]) -> list[str]:
-    """Leave out what stands at the end of an abstract and is no sentence, but never all."""
+    """Leave out pieces at the end of an abstract that are no sentences. At least one piece is kept."""
     n_kept = len(sentences)
     while n_kept > 1 and _is_scrap(sentences[n_kept - 1]):
         n_kept -= 1

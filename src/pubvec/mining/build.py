@@ -54,7 +54,7 @@ def pairs(
 ) -> Manifest:
     """Make `train.parquet` and `dev.parquet`, rows of `records.Pair`, in the folder `output`.
 
-    No article of dev is in train, not even as a negative, and none has a title that the other has too.
+    No article of dev is in train, not even as a negative, and no title is in both.
     The same articles, exclusions and config give the same bytes. A table with two columns of texts gives its own
     pairs (see `own.build_own_pairs`).
 

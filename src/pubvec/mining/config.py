@@ -37,17 +37,18 @@ class PairsConfig:
     """
 
     n_articles: int | None = None
-    """Articles drawn at random; None takes all. Leakage control comes first, and asks all."""
+    """Number of articles drawn at random; None takes all. Leakage control comes before the draw and screens all
+    articles."""
     max_per_shard: int | None = None
     """Articles drawn at most from one shard, that is from one PubMed file; None sets no limit."""
     pairs_per_article: int = 1
-    """Pairs of one article, each by another rule; fewer where fewer rules are possible."""
+    """Number of pairs of an article, each made by another rule. It is lower where fewer rules are possible."""
     mix: Mapping[str, float] = field(default_factory=_released_mix)
     """Weight of each rule in the draw among those that are possible for an article; 0 or absent: never."""
     n_negatives: int = 4
     """Negatives of each pair."""
     negative_ranks: tuple[int, int] = (1, 30)
-    """First and last BM25 rank among other titles, from 1, that hard negatives are drawn from."""
+    """First and last BM25 rank, from 1, among other titles, between which hard negatives are drawn."""
     similar_score: float = 0.55
     """Two titles with at least this relative BM25 score are similar: they make a pair, and never a negative."""
     duplicate_score: float = 0.8

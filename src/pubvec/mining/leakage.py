@@ -19,7 +19,7 @@ from pubvec.mining.text import normalize
 
 SHINGLE_WORDS = 12
 LEAKAGE_RULES = ("pmid", "title", "abstract", "shingle")
-"""The checks are asked in this order; the first that fires is the one that drops an article."""
+"""The rules in their order. An article is dropped by the first rule that fires."""
 
 T = TypeVar("T")
 Hashes = npt.NDArray[np.uint64]
@@ -49,7 +49,7 @@ class Findings(NamedTuple):
     fires: BoolArray
     """Whether each rule fires, columns as in `LEAKAGE_RULES`. *Shape:* (n, 4)"""
     rows: Rows
-    """Rows of the evaluation sets of which something was found. *Shape:* (n_found,)"""
+    """Rows of the evaluation sets that an article shares something with. *Shape:* (n_found,)"""
     title_hash: Hashes
     """Equal for titles with the same words. *Shape:* (n,)"""
     abstract_hash: Hashes
@@ -78,7 +78,8 @@ class Lookup:
 
     def contains(self, values: npt.NDArray[np.uint64]) -> BoolArray:
         """*Shape:* (n,) → (n,)"""
-        is_in = self._may_hold[_slot(values)]  # one byte read settles almost all; a binary search the rest
+        # The filter has one byte a slot and excludes almost all values. A binary search decides the others.
+        is_in = self._may_hold[_slot(values)]
         candidates = np.flatnonzero(is_in)
         place = np.searchsorted(self._values, values[candidates])
         place[place == len(self._values)] = 0
@@ -210,7 +211,9 @@ def _round_up(n: int) -> int:
 
 
 def _slot(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """A place in the filter; a multiplication spreads small numbers (PMIDs) over all of it."""
+    """Return the slot of each value in the filter. A multiplication spreads small numbers, such as PMIDs, over all
+    slots.
+    """
     slots: npt.NDArray[np.int64] = (values * np.uint64(_BASE) >> np.uint64(64 - _FILTER_BITS)).astype(
         np.int64
     )

@@ -14,10 +14,11 @@ from pubvec.mining.text import normalize
 from pubvec.progress import track
 
 _MAX_DOCUMENT_FRACTION = 0.1
-"""Words of more titles than this do not look for neighbors: *of*, *in*, *COVID* in a collection about it."""
+"""Words that occur in a greater share of the titles are not searched for: *of*, *in*, or *COVID* in a collection
+about it."""
 _MIN_DOCUMENTS = 25
 _MIN_SCORE = 0.15
-"""Titles that score less, relative to the title itself, share next to nothing with it."""
+"""Titles whose score, relative to that of the title itself, is lower are no neighbors."""
 
 
 class Neighbors(NamedTuple):
@@ -96,7 +97,7 @@ def _index(tokens: Sequence[Sequence[int]], vocabulary: Mapping[str, int]) -> An
 def _without_common_words(
     queries: Sequence[Sequence[int]], documents: Sequence[Sequence[int]], n_words: int
 ) -> list[list[int]]:
-    """The queries without the words that too many documents have to tell one from another."""
+    """Return the queries without words that occur in too many documents to distinguish them."""
     n_documents = np.zeros(n_words, dtype=np.int64)
     for document in documents:
         n_documents[list(set(document))] += 1

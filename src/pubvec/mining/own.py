@@ -27,7 +27,7 @@ from pubvec.tablefiles import iter_rows, place_of, text_of
 from pubvec.tables import table_of
 
 OWN_RULE = "own"
-"""The value of `Pair.rule` in such pairs."""
+"""The value of `Pair.rule` in pairs of a table."""
 _SAME_WORDS = 0.8
 """From this share of common words on (Jaccard), two texts say the same, and neither is a negative beside the other."""
 
@@ -247,7 +247,7 @@ class _Negatives:
         return [texts[i] for i in self._rng.permutation(len(texts)).tolist()]
 
     def _take(self, source: str, texts: Iterable[str], row: _Row, taken: list[str], *, n: int) -> None:
-        """Move up to `n` of `texts` that are no positives of the row's anchor into `taken`."""
+        """Add up to `n` of `texts` that are no positives of the row's anchor to `taken`."""
         anchor = normalize(row.anchor)
         for text in texts:
             if n <= 0:

@@ -1,4 +1,4 @@
-"""Phrases of titles: what people type is shorter than what they look for."""
+"""Phrases of titles, which stand in for the short queries that people type."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Pair rules: which text of an article meets which other text.
+"""Pair rules decide which text of an article is paired with which other text, and so what a model learns.
 
-What a model learns follows from them. Title–abstract and title–similar title are the published recipe (model
+Title–abstract and title–similar title are the published recipe (model
 card of NeuML/pubmedbert-base-embeddings). A model trained on whole abstracts alone loses on questions whose
 answers are conclusions, so titles meet conclusions and passages too. One trained on whole titles alone loses on
 short queries, so phrases of titles meet abstracts.
@@ -18,11 +18,11 @@ from pubvec.mining.phrases import phrases_of
 
 PASSAGE_SENTENCES = 3
 _MIN_SENTENCES = 4
-"""An abstract with fewer has no end and no passage that differ enough from the whole."""
+"""An abstract with fewer sentences has no conclusion and no passage, because these would hardly differ from it."""
 _MIN_WORDS = 12
-"""A conclusion or section has at least this many words; `Implications are discussed.` is neither."""
+"""The fewest words of a conclusion or a section. `Implications are discussed.` is too short to be one."""
 _MAX_CONCLUSION_SENTENCES = 5
-"""Of a longer one, a discussion, the end is taken."""
+"""A conclusion has at most this many sentences. Of a longer section, such as a discussion, the end is taken."""
 
 
 _MAX_PHRASES = 3
@@ -47,7 +47,9 @@ class Texts(NamedTuple):
 
 
 def is_possible(rule: str, article: Candidate) -> bool:
-    """Whether `article` has what `rule` needs; for similar titles that depends on the others."""
+    """Tell whether `article` has the texts that `rule` needs. Similar titles depend on the other articles and always
+    count as possible.
+    """
     if rule == "title-conclusion":
         conclusions = by_category(article.parts).get("CONCLUSIONS", "")
         return _is_long(conclusions) or len(_sentences(article)) >= _MIN_SENTENCES

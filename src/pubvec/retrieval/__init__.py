@@ -1,4 +1,4 @@
-"""Articles + a model → an index → hits."""
+"""Retrieval: articles and a model make an index, and a query finds its hits in it."""
 
 import lazy_loader
 

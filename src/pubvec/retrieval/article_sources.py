@@ -1,4 +1,4 @@
-"""What a new version of an index takes in: articles of an `articles/` folder, or of the version before."""
+"""The sources of the articles of a new version of an index: an `articles/` folder, or the version before."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class ArticleSource(Protocol):
 
 
 class ArticlesFolder:
-    """The live records of an `articles/` folder: of each PMID the highest version, and at first the lower ones too.
+    """The live records of an `articles/` folder. At first they include the lower versions of each PMID beside the
+    highest.
 
     `take` chooses among them; everything but `through_date` and `withdrawn` is about those that are taken.
 
@@ -58,7 +59,7 @@ class ArticlesFolder:
         self.names: list[str] = read_manifest(folder, made_by="parse").config["files"]
         """The names of its files, in their order."""
         self.orders = order_files(self.names, last)
-        """The order number of each file."""
+        """The order number of each file (see `history.order_of`)."""
         self.through_file = last_file(self.names)
         """The last of NLM's files in it, by name; None where its files have other names."""
         self.through_date: str | None = None
@@ -68,13 +69,13 @@ class ArticlesFolder:
         self.keys = np.concatenate([np.empty(0, KEY), *self._iter_keys()])
 
     def take(self, is_taken: BoolArray) -> None:
-        """Keep these of `keys`. *Shape:* (n,)"""
+        """Keep only these of `keys`. *Shape:* (n,)"""
         self._is_taken[np.flatnonzero(self._is_taken)[~is_taken]] = False
         self.keys, self.is_current = self.keys[is_taken], self.is_current[is_taken]
 
     @property
     def marks(self) -> dict[int, list[Badge]]:
-        """What its articles say of others: the PMIDs spoken of, with their badges."""
+        """Return the badges that its articles, as notices, give to other articles, by the PMIDs of those."""
         return join_marks(mark for row, marks in self._links if self._is_taken[row] for mark in marks)
 
     @property
@@ -129,7 +130,7 @@ class ArticlesFolder:
                     self._links.append((row, marks))
             n_before += table.num_rows
             yield keys
-        # Of all records, those among them that later files replace: the day is one of the files.
+        # The records that later files replace count too, because the date is that of the files.
         days = [
             day
             for shard in self._collection.shards
@@ -150,7 +151,7 @@ class ArticlesFolder:
 
 
 class GivenArticles:
-    """Articles that are at hand.
+    """Articles that are in memory.
 
     *Shape:* `keys` (n,), of type `KEY`, in the order of `articles`
     """

@@ -24,7 +24,8 @@ _LETTERED = re.compile(rf"(?P<digits>.*\d)(?P<first>[A-Za-z]){_DASH}(?P<last>[A-
 """Pages that differ in their letter alone: `123A-B`."""
 _NUMBERED = re.compile(r"(?P<before>.*?)(?P<digits>\d+)(?P<after>[A-Za-z]{0,2})")
 _FIRST_PART = re.compile(r"[;,]|\s+(?=[^\s\d-])")
-"""What ends the pages of the article itself: `123-30; quiz 131-2`, `1-5, 9`, `12-4 contd`."""
+"""The end of the pages of the article itself, which other pages may follow: `123-30; quiz 131-2`, `1-5, 9`, `12-4
+contd`."""
 _ARTICLE_NUMBER = re.compile(r"(?=.*\d)[\w./-]{1,24}")
 """An identifier of the publisher that serves as a page: `e0123456`, `e01408-19`."""
 _STANDARD_PII = re.compile(r"[SB]\d{4}-?\d{3}[\dX]\(?\d{2}\)?\d{5}-?[\dX]", re.IGNORECASE)
@@ -217,7 +218,7 @@ def _is_day(year: int, month: int, day: int) -> bool:
 
 
 def _label_of(text: str, year: re.Match[str]) -> str | None:
-    """The text without its first year, where that leaves whole words; else all of it."""
+    """Return the text without its first year if whole words are left, else the whole text."""
     before, after = text[: year.start()], text[year.end() :]
     if not before and (not after or after[0] == " "):
         return after.strip() or None
@@ -243,7 +244,9 @@ def _read_part(text: str) -> Part:
 
 
 def _end_of(year: int, first: Part, last: Part) -> tuple[int, int | None, int | None] | None:
-    """The end of a range; what it does not say is as in its beginning: `2000 Jan 1-15`."""
+    """Return the end of a range. A part that it does not name, such as the month of `2000 Jan 1-15`, is that of the
+    beginning.
+    """
     if last[0] is None and last[1] is None and last[2] is None:
         return None
     if first[1] is None and last[0] is None:

@@ -28,7 +28,7 @@ _REPORT_EVERY = 1000
 
 @dataclass(frozen=True)
 class VersionPlan:
-    """What the next version holds."""
+    """The content of the next version."""
 
     number: int
     sources: Sequence[ArticleSource]
@@ -36,7 +36,7 @@ class VersionPlan:
     reuse: IntArray
     """Row of the version before whose vector an article keeps, or -1: it is encoded. *Shape:* (n,)"""
     marks: Mapping[int, list[Badge]]
-    """What notices say of articles of the new segment."""
+    """The badges that notices give to articles of the new segment."""
     through: tuple[str | None, str | None]
     """The last of NLM's files in it, and the last day that one of its records has."""
     history: History = field(default_factory=History)
@@ -46,7 +46,7 @@ class VersionPlan:
     removed: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     """Live rows of `base` that are not live any more. *Shape:* (m,)"""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """What the manifest says of what was done, beside the numbers that every version has."""
+    """Counts for the manifest, beside those that every version has."""
 
     @property
     def keys(self) -> Any:
@@ -87,9 +87,8 @@ def write_version(
     """
     config = {"version": plan.number, "model": encoder.name, "max_seq_length": encoder.max_seq_length}
     with OutputFolder(goal, command=command, config=config, inputs=inputs, force=True) as out:
-        if (
-            len(plan.reuse) and not (_new_segment(out, plan) / KEYS).exists()
-        ):  # else a killed run has finished it
+        # A run that was killed may have finished the segment already.
+        if len(plan.reuse) and not (_new_segment(out, plan) / KEYS).exists():
             made = encoded or _encode(out, plan, encoder, inputs, engine)
             blocks = _iter_vectors(plan, vectors, made, encoder.dim)
             write_segment(_new_segment(out, plan), plan.keys, blocks, encoder.dim)
@@ -102,7 +101,7 @@ def _new_segment(out: OutputFolder, plan: VersionPlan) -> Path:
 
 
 def _fill(out: OutputFolder, plan: VersionPlan, vectors: Dense | None) -> None:
-    """Everything but the new segment."""
+    """Write everything but the new segment."""
     segments = [] if plan.base is None else list(plan.base.manifest.counts["segments"])
     if plan.base is not None:
         new = _new_segment(out, plan)
@@ -153,7 +152,7 @@ def _kept(plan: VersionPlan, vectors: Dense | None) -> BoolArray:
 def _encode(
     out: OutputFolder, plan: VersionPlan, encoder: TextEncoder, inputs: Sequence[Path], engine: Engine | None
 ) -> Path | None:
-    """Folder of the vectors of articles that have none, in their order."""
+    """Encode the articles that have no vector yet, in their order, and return the folder of the vectors."""
     is_new = plan.reuse < 0
     if not is_new.any():
         return None

@@ -96,7 +96,7 @@ _HOSTS = re.compile(r"pubmed|ncbi\.|nlm\.nih|doi\.org|europepmc|pmc/|/pmid|schol
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>\]]{1,200}")
 _PMC = re.compile(r"\bpmc\W{0,3}(\d{3,9})(?!\d)", re.IGNORECASE)
 _MAX_GROUPS = 5
-"""Most groups of digits that are looked at as one number."""
+"""The greatest number of groups of digits that may be one number."""
 _MAX_SEGMENT = 4000
 
 
@@ -104,7 +104,7 @@ class _Citation(NamedTuple):
     start: int
     end: int
     shown: tuple[str, ...]
-    """What stands in its place."""
+    """The texts that replace it, one for each article that it names."""
 
 
 class CitationChecker:
@@ -278,7 +278,7 @@ def _is_citation(text: str, start: int, end: int, group: Sequence[tuple[int, int
     before, after = text[max(0, start - _NEAR) : start], text[end : end + _AFTER]
     prefix = _PREFIX.search(before)
     if prefix and prefix[0].lower().split("-")[-1] not in _CITING_PREFIXES and not _WORD.search(prefix[0]):
-        return False  # part of a name: NCT01234567, rs1234567
+        return False  # it is part of a name: NCT01234567, rs1234567
     if re.search(r"\d[.,]$", before) and "." in before[-1:]:
         return False  # a fraction
     if _EVIDENCE_WORD.search(before) and (n_digits <= 9 or _WORD.search(before)):
@@ -322,7 +322,7 @@ def _clustered(found: Sequence[_Citation], seen: _Seen) -> Iterator[_Citation]:
             between = text[cluster[-1].end : citation.start]
             if citation.start < cluster[-1].end:
                 if citation.end <= cluster[-1].end:
-                    continue  # a number of an address that is there already
+                    continue  # the number belongs to an address that was found already
             elif len(between) > 24 or not _BETWEEN.fullmatch(between):
                 yield _widened(cluster, text)
                 cluster = []

@@ -139,7 +139,7 @@ class Format(NamedTuple):
     media_type: str
     opening: str = ""
     separator: str = ""
-    """The text between two hits."""
+    """The text that stands between two hits."""
     closing: str = ""
 
 

@@ -100,7 +100,7 @@ class Dates:
 
 @dataclass(frozen=True)
 class Pmids:
-    """One of these articles."""
+    """The article is one of these."""
 
     pmids: frozenset[int]
 
@@ -121,21 +121,21 @@ class CitedBy:
 
 @dataclass(frozen=True)
 class Flag:
-    """A yes or no of the article."""
+    """A property that an article has or does not have."""
 
     name: Literal["has_abstract", "is_retracted"]
 
 
 @dataclass(frozen=True)
 class AddedAfter:
-    """Came into the index after this version of it."""
+    """The article came into the index after this version of it."""
 
     version: int
 
 
 @dataclass(frozen=True)
 class And:
-    """All of them."""
+    """All parts are fulfilled."""
 
     parts: tuple[Constraint, ...]
 
@@ -149,7 +149,7 @@ class Or:
 
 @dataclass(frozen=True)
 class Not:
-    """All articles but those."""
+    """All articles fulfill it but those that fulfill the part."""
 
     part: Constraint
 

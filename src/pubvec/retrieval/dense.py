@@ -23,20 +23,20 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 KeyArray = npt.NDArray[np.void]
 KEY = np.dtype([("pmid", "<i8"), ("version", "<i4"), ("added", "<i4"), ("text_hash", "<u8"), ("file", "<i8")])
-"""What a row is: an article's PMID and version, the index's version that it came in with, its text's hash, and the order
-number of the file that it came from, see `history.order_of`. Indexes of layout 2 lack the last one."""
+"""The key of a row: PMID and version of the article, the version of the index that added it, the hash of its text,
+and the order number of its file (see `history.order_of`). Indexes of layout 2 lack the last one."""
 KEYS, VECTORS, CODES = "keys.npy", "vectors.npy", "codes.faiss"
 N_CANDIDATES = 1024
-"""Rows rescored, at least; eight times the hits wanted where that is more."""
+"""At least this many candidates are rescored, and at least eight times the number of hits that are wanted."""
 _N_EXACT = 4096
-"""So many rows, or fewer, are compared without a look at the bits."""
+"""If no more rows than this are left, all are compared by their float16 vectors."""
 _N_SCANNED = 2_000_000
-"""So many rows of a segment, or fewer, are scanned whole; more get an inverted file of 4 √n cells."""
+"""A segment of up to this many rows is scanned whole. A larger one has an inverted file of 4 √n cells."""
 _N_CELLS = 256
-"""Of these, searched where there is no filter. One that leaves a tenth of the rows has ten times as many searched: as many
-rows come into question then, and no hit is lost to a filter."""
+"""Number of cells that a search without a filter visits. A filter that leaves a tenth of the rows makes it visit ten
+times as many, so that as many rows come into question and no hit is lost."""
 _SAMPLE_PER_CELL = 40
-"""Vectors that cells are found from."""
+"""Number of vectors, for each cell, from which the centers of the cells are computed."""
 _BLOCK = 16_384
 
 
@@ -58,14 +58,15 @@ class Segment:
         """Return about the `n` nearest of the rows in `mask`, `n` of them or all, and estimates of their cosines."""
         n_rows = len(self.keys) if mask is None else int(np.count_nonzero(mask))
         found = self._search(vector, n, mask, math.ceil(_N_CELLS * len(self.keys) / max(1, n_rows)))
-        if len(found[0]) < min(n, n_rows):  # what the filter leaves is not in the cells near to the vector
+        # The nearest cells may hold too few of the rows that the filter leaves.
+        if len(found[0]) < min(n, n_rows):
             found = self._search(vector, n, mask, None)
         return found
 
     def _search(
         self, vector: FloatArray, n: int, mask: BoolArray | None, n_cells: int | None
     ) -> tuple[IntArray, FloatArray]:
-        """Look into the `n_cells` nearest cells of an inverted file, None: into all."""
+        """Search the `n_cells` nearest cells of an inverted file; None searches all cells."""
         faiss = require("faiss", extra="search")
         options: dict[str, Any] = {}
         if mask is not None:

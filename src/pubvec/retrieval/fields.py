@@ -1,4 +1,4 @@
-"""The values of an article that the index holds and queries compare, made from the record in one place."""
+"""The values of an article that the index stores and queries are compared with, all made from the record here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MARK_OF_LINK = {
     "CorrectedandRepublishedFrom": "corrected and republished",
     "UpdateOf": "updated",
 }
-"""RefType of a notice → what it makes of the article that it speaks of, whose own record may not say so yet."""
+"""The badge that a notice of each RefType gives to the article that it names, whose own record may not say so yet."""
 _BADGE_OF_TYPE = {
     "retracted publication": RETRACTED,
     "retraction of publication": "retraction notice",
@@ -49,7 +49,7 @@ def text_hash(text: str) -> int:
 
 
 def badges_of(article: Article, marks: Iterable[Badge] = ()) -> tuple[Badge, ...]:
-    """Return what a reader must know of `article`; `marks`: what notices elsewhere in the index say of it."""
+    """Return the badges of `article`. `marks` are those that notices elsewhere in the index give to it."""
     found = {
         (_BADGE_OF_LINK[link.type], link.pmid) for link in article.corrections if link.type in _BADGE_OF_LINK
     }
@@ -62,7 +62,8 @@ def badges_of(article: Article, marks: Iterable[Badge] = ()) -> tuple[Badge, ...
 
 
 def marks_of(pmid: int, links: Iterable[tuple[str, int | None]]) -> list[tuple[int, Badge]]:
-    """Return what the article `pmid` makes of others: each PMID that it speaks of, with the badge that this one gets.
+    """Return the badges that the article `pmid`, as a notice, gives to other articles, each with the PMID of that
+    article.
 
     Args:
         pmid: of the notice.
@@ -77,7 +78,7 @@ def marks_of(pmid: int, links: Iterable[tuple[str, int | None]]) -> list[tuple[i
 
 
 def marks_made_by(article: Article) -> list[tuple[int, Badge]]:
-    """Return what `article` makes of others: see `marks_of`."""
+    """Return the badges that `article` gives to others (see `marks_of`)."""
     return marks_of(article.pmid, ((link.type, link.pmid) for link in article.corrections))
 
 

@@ -1,4 +1,5 @@
-"""What an index remembers of the files that it was made from, so that the order in which they arrive does not matter.
+"""The history of an index: the files that were applied to it. It makes the result independent of the order in which
+they arrive.
 
 NLM numbers the baseline and update files of a year in one sequence (https://pubmed.ncbi.nlm.nih.gov/download/). A record
 replaces the same version of it from an earlier file, and a deletion withdraws what earlier files said. Whichever file is
@@ -26,7 +27,7 @@ from pubvec.tables import rows_of, table_of
 
 WITHDRAWN, SUPERSEDED = "withdrawn.npy", "superseded.parquet"
 WITHDRAWAL = np.dtype([("pmid", "<i8"), ("version", "<i4"), ("file", "<i8")])
-"""A deletion: the PMID and version that the file with this order number withdraws."""
+"""A withdrawal: the file with this order number deletes this version of this PMID."""
 WithdrawalArray = npt.NDArray[np.void]
 _N_UNNAMED = 10**6
 """Order numbers leave room for this many files with other names after each of NLM's."""
@@ -57,15 +58,17 @@ class Superseded(NamedTuple):
 
 @dataclass(frozen=True)
 class History:
-    """The files that were applied, and what they said beside the articles that an index shows."""
+    """The files that were applied, and those of their records and deletions that the index must remember and does not
+    show.
+    """
 
     applied: tuple[FileRange, ...] = ()
     """NLM's files that were applied, in their order."""
     last: int = 0
     """The order number of the newest file."""
     floor: int = 0
-    """What files below this order number said is known to be in the index: they came before the baseline that it begins
-    with, or before an older pubvec made it without keeping order numbers."""
+    """Files below this order number cannot be applied. They came before the baseline of the index, or before an older
+    pubvec made it without order numbers."""
     withdrawn: WithdrawalArray = field(default_factory=lambda: np.empty(0, WITHDRAWAL))
     """The last deletion of each PMID and version. *Shape:* (n,), of type `WITHDRAWAL`"""
     superseded: tuple[Superseded, ...] = ()
@@ -80,7 +83,7 @@ class History:
         return any(part.year == number[0] and part.first <= number[1] <= part.last for part in self.applied)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write what is long into `folder`; return the rest, for its manifest."""
+        """Write the long lists into `folder`, and return the rest for its manifest."""
         with atomic_path(folder / WITHDRAWN) as path, path.open("wb") as file:
             np.save(file, self.withdrawn, allow_pickle=False)
         if self.superseded:

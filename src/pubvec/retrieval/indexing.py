@@ -101,7 +101,9 @@ def index(
             version = write_version(
                 goal, plan, encoder, command="index", inputs=inputs, encoded=encoded, engine=engine
             )
-        if (Path(output) / SAVED).is_dir():  # --force replaces the index and not what its users keep there
+        if (
+            Path(output) / SAVED
+        ).is_dir():  # --force replaces the index and keeps the saved searches of its users
             shutil.copytree(Path(output) / SAVED, out / SAVED, dirs_exist_ok=True)
         out.counts.update(summary_of(version), dim=encoder.dim, model=encoder.name)
     return read_manifest(output, made_by="index")
@@ -173,15 +175,14 @@ def writing(index: Path | str) -> Iterator[Version]:
     Raises:
         OutputError: another process writes it.
     """
-    find_version(Path(index))  # before a lock is laid into a folder that is no index
+    find_version(Path(index))  # fails before a lock file is made in a folder that is no index
     guard = lock(Path(index) / _LOCK)
     try:
         base = find_version(Path(index))
-        for remnant in Path(index).glob(f".*{TEMPORARY}"):  # of a pointer that was not swapped
+        # A writer that was killed may have left a pointer that is not in its place, and a version that never was current.
+        for remnant in Path(index).glob(f".*{TEMPORARY}"):
             remove(remnant)
-        remove(
-            folder_of(Path(index), base.number + 1)
-        )  # whole, but a kill came before it was the current one
+        remove(folder_of(Path(index), base.number + 1))
         yield base
     finally:
         guard.close()

@@ -1,4 +1,4 @@
-"""`info` and `verify`: what an index holds, and whether it still is what was written."""
+"""`info` tells what an index holds, and `verify` checks that it is what was written."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _read_info(index: Path) -> IndexInfo:
     current = find_version(index)
     manifest = read_manifest(index, made_by="index")
     sizes: dict[int, int] = {}
-    for folder, _, names in os.walk(index):  # which passes over folders that a writer has just removed
+    for folder, _, names in os.walk(index):  # os.walk skips folders that a writer has just removed
         for name in names:
             with suppress(OSError):
                 status = Path(folder, name).lstat()
@@ -114,7 +114,7 @@ def _verify(index: Path) -> int:
 
 
 def _find_flaws(version: Version) -> list[str]:
-    """The files are checked first: what they hold is read only if they are those that were written."""
+    """Yield the flaws of a version. Its rows are read only if all of its files are as they were written."""
     flaws = list(find_changed(version))
     if flaws:
         return flaws

@@ -9,7 +9,8 @@ from pubvec.retrieval.constraints import Pmids, Term
 
 _LABEL = re.compile(r"\b(?:pubmed\s*id|pmids?|pmcids?|dois?)\s*[:#=]?\s*(?=PMC\d|\d)", re.IGNORECASE)
 _SEPARATOR = re.compile(r"[\s,|]+|;(?!\d-)")
-"""Between identifiers; the DOIs that hold a serial item identifier have a `;2-` near their end."""
+"""Separators of identifiers. A semicolon before a digit and a hyphen is none: DOIs that hold a serial item identifier
+have such a `;2-` near their end."""
 _PMID = re.compile(r"\d{1,9}")
 _PMC = re.compile(r"PMC\d{1,9}(?:\.\d+)?", re.IGNORECASE)
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"\[\]]+", re.IGNORECASE)
@@ -46,7 +47,7 @@ def read_identifiers(query: str) -> list[KnownItem]:
 
 
 def describe_item(item: KnownItem) -> str:
-    """Write an identifier as people do."""
+    """Write an identifier as people write it."""
     if isinstance(item, Pmids):
         return f"PMID {next(iter(item.pmids))}"
     return item.value.upper() if item.field == "pmc_id" else f"DOI {item.value}"

@@ -65,7 +65,7 @@ _HEAP_BYTES = 256_000_000
 _MANAGED = ".managed.json"
 """The file in which tantivy lists what it may delete."""
 _MEMORY = "/dev/shm"  # noqa: S108  a private folder is made below it
-"""A folder that can be written even in a container whose file system cannot."""
+"""A folder that can be written even in a container with a read-only file system."""
 _LONGEST_WORD = 64
 _AUXILIARIES = [
     "can",
@@ -83,7 +83,7 @@ _AUXILIARIES = [
     "would",
 ]
 _QUESTION_WORDS = [*_AUXILIARIES, "how", "what", "when", "where", "which", "who", "whose", "why"]
-"""They ask, and say nothing of what is asked for; beside the articles and prepositions of tantivy's list."""
+"""Stop words of questions, beside the articles and prepositions of tantivy's list."""
 
 
 class Entry(NamedTuple):
@@ -91,15 +91,15 @@ class Entry(NamedTuple):
 
     article: Article
     added: int
-    """The version of the index that it came in with."""
+    """The version of the index that added it."""
     marks: list[Badge]
-    """What notices elsewhere in the index say of it, whether or not its own record says so too."""
+    """The badges that notices elsewhere in the index give to it, whether or not its own record has them."""
     cites: list[int]
     """PMIDs of its reference list, which is not kept otherwise."""
 
     @property
     def badges(self) -> tuple[Badge, ...]:
-        """What a reader must know of the article, from its own record and from notices elsewhere."""
+        """The badges of the article, from its own record and from notices elsewhere."""
         return badges_of(self.article, self.marks)
 
     @property
@@ -131,7 +131,7 @@ class LexicalWriter:
         self._writer.delete_documents_by_query(query.term_set_query(self._index.schema, "pmid", list(pmids)))
 
     def finish(self) -> None:
-        """Flush everything to the disk; only now does it show."""
+        """Commit everything to the disk. Readers see nothing of it before."""
         self._writer.commit()
         self._writer.wait_merging_threads()
 
@@ -152,7 +152,7 @@ def write_lexical(folder: Path) -> Iterator[LexicalWriter]:
         _open_to_readers(folder)
     except PubvecError:
         raise
-    except ValueError as error:  # tantivy's, for whatever fails
+    except ValueError as error:  # tantivy raises it for any failure
         raise OutputError(f"{folder} cannot be written: {error}") from error
 
 
@@ -177,7 +177,7 @@ class Lexical:
         return int(self._searcher.num_docs)
 
     def count(self, constraint: Constraint) -> int:
-        """How many articles fulfil `constraint`."""
+        """Count the articles that fulfill `constraint`."""
         return int(self._searcher.search(self.matching.compile(constraint), 1).count)
 
     def rows(self, constraint: Constraint, among: IntArray | None = None) -> IntArray:
@@ -257,11 +257,11 @@ class Lexical:
         return [int(self._searcher.search(term(schema, "cites", pmid), 1).count) for pmid in pmids]
 
     def marks_of(self, pmids: Iterable[int], but: Iterable[int] = ()) -> dict[int, list[Badge]]:
-        """Return those of `pmids` of which notices in the index speak, with what these say.
+        """Return those of `pmids` that notices in the index name, with the badges that the notices give them.
 
         Args:
             pmids: the articles that are spoken of.
-            but: PMIDs of notices that do not count.
+            but: PMIDs of notices that are not counted.
         """
         wanted, left_out = set(pmids), set(but)
         notices = self._query.term_set_query(self._index.schema, "marks", sorted(wanted))
@@ -272,13 +272,15 @@ class Lexical:
         )
 
     def marked_by(self, pmids: Iterable[int]) -> set[int]:
-        """Return the articles of which the notices among `pmids` speak."""
+        """Return the articles that the notices among `pmids` name."""
         speakers = self._query.term_set_query(self._index.schema, "pmid", sorted(set(pmids)))
         notices = match_all([speakers, self.matching.any_value("marks")])
         return {target for target, _ in self._iter_marks(notices)}
 
     def all_marks(self) -> dict[int, list[Badge]]:
-        """Return what every article says of others, read from the records themselves: an older layout has no field of it."""
+        """Return the badges that every article gives to others. They are read from the records, because older layouts
+        have no field for them.
+        """
         return join_marks(self._iter_marks(self._query.all_query()))
 
     def _iter_marks(self, notices: Any) -> Iterator[tuple[int, Badge]]:

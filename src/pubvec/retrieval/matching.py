@@ -39,9 +39,9 @@ from pubvec.retrieval.mesh import MeshTree
 from pubvec.retrieval.vocabulary import language_codes, subheading_name, type_names
 
 MAX_VARIANTS = 1000
-"""A truncated word stands for this many of its most frequent completions."""
+"""A truncated word matches this many of its most frequent completions."""
 MAX_NEAR_WORDS = 5
-"""Words of a proximity search: it looks for each of their orders."""
+"""The greatest number of words in a proximity search, which searches for every order of them."""
 _TIAB = ("title", "abstract", "other_abstract", "keyword")
 _TEXT_WORD = (*_TIAB, "vernacular", "book", "subject")
 FIELDS_OF: dict[TextField, tuple[str, ...]] = {

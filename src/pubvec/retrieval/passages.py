@@ -32,7 +32,8 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     for line in re.finditer(r"[^\n]+", text):
         place = line.start()
         for sentence in segmenter.split_single(line[0], join_on_lowercase=True):
-            # The sentences are those of the line but for white space, so letters are counted to find them in it.
+            # segtok changes the white space of a sentence, so its place in the line is found by counting the other
+            # characters.
             n_letters = len("".join(sentence.split()))
             start, end = _span(text, place, n_letters)
             if n_letters == 0:

@@ -16,7 +16,7 @@ from pubvec.spelling import did_you_mean, find_nearest
 
 
 class QueryField(NamedTuple):
-    """What a tag asks for."""
+    """The meaning of a field tag."""
 
     kind: Literal["text", "term", "date", "pmid", "filter"]
     name: str
@@ -122,7 +122,7 @@ _REFUSED = {
         ("author cluster id", "cid"), "PubMed's clusters of authors: [au] or [auid] is the nearest"
     ),
 }
-"""Fields of PubMed that the index does not have, and what they are."""
+"""Fields of PubMed that the index does not have, each with a description for the message."""
 
 
 def _by_tag() -> dict[str, QueryField]:

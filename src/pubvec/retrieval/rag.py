@@ -42,7 +42,7 @@ _LONGEST_TAG = 24
 
 @dataclass(frozen=True)
 class AskConfig:
-    """What the model is given."""
+    """Settings that say which articles the chat model is given."""
 
     n_evidence: int = 10
     """Best hits that may be given."""
@@ -61,7 +61,7 @@ class AskConfig:
 
 
 class Answer(NamedTuple):
-    """What was found, and what the model made of it."""
+    """The answer of the chat model with its evidence."""
 
     text: str
     """The checked answer, with citations as [PMID 123]; "" without an endpoint."""
@@ -78,7 +78,7 @@ class Answer(NamedTuple):
 
 
 def select_evidence(hits: Sequence[Hit], config: AskConfig) -> tuple[list[Hit], int]:
-    """The hits that may be given to the model, best first, and how many were left out as retracted."""
+    """Return the hits that may be given to the model, best first, and the number that were left out as retracted."""
     near = [hit for hit in hits if hit.probability is None or hit.probability >= config.min_probability]
     kept = [hit for hit in near if not _is_notice(hit) and (config.with_retracted or not hit.is_retracted)]
     return kept[: config.n_evidence], len(near) - len(kept)
@@ -92,14 +92,15 @@ def _is_notice(hit: Hit) -> bool:
 def build_messages(
     question: str, evidence: Sequence[Hit], config: AskConfig, count_tokens: CountTokens
 ) -> Messages:
-    """What is sent: the rules, the evidence in fences, the question. The same input gives the same messages.
+    """Return the messages to the chat model: rules, evidence in fences, and the question. The same input gives the
+    same messages.
 
-    Every article gets a like share of `max_context_tokens`; of an abstract that is longer whole sentences are kept, the best
-    passage and what follows it first.
+    Every article gets an equal share of `max_context_tokens`. An abstract that is longer keeps whole sentences, the
+    best passage and what follows it first.
     """
     share = config.max_context_tokens // max(1, len(evidence))
     texts = [_clip(hit, share, count_tokens) for hit in evidence]
-    # A text that guesses the mark of its fence would change it.
+    # The mark of the fences depends on the texts, so no text can hold the mark of its own fence.
     nonce = hashlib.sha256("\n".join([question, *texts]).encode("utf-8", "replace")).hexdigest()[:12]
     blocks = [
         f"<article {nonce} {hit.pmid}>\n{text}\n</article {nonce}>"
@@ -182,9 +183,9 @@ def ask(
 
 
 def without_reasoning(pieces: Iterable[str]) -> Iterator[str]:
-    """Leave out what a model thinks before it answers: all between `<think>` and `</think>`, or up to the end.
+    """Leave out the reasoning of a model: everything between `<think>` and `</think>`, or up to the end.
 
-    Some models send the closing mark alone; their reasoning has been shown by then, and is called so.
+    Some models send only the closing mark. Their reasoning has been shown by then, and a line says what it was.
     """
     waiting, depth = "", 0
     for piece in pieces:
@@ -221,7 +222,7 @@ def limited(pieces: Iterable[str], n_characters: int) -> Iterator[str]:
 
 
 def _clip(hit: Hit, n_tokens: int, count_tokens: CountTokens) -> str:
-    """Title, source and as many whole sentences as fit, the best passage and what follows it first."""
+    """Return the title, the source and as many whole sentences as fit, the best passage and what follows it first."""
     article, badges = hit.article, "".join(f" [{badge.kind.upper()}]" for badge in hit.badges)
     head = f"{article.title}{badges} ({hit.journal or 'no journal'}, {article.year or 'no year'})"
     abstract = article.abstract or ""

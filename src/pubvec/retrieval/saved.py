@@ -51,7 +51,7 @@ _PMID_LINES = re.compile(
 
 
 class Change(NamedTuple):
-    """What has become of an article that was told or is watched."""
+    """A change of an article that was told or is watched."""
 
     pmid: int
     title: str
@@ -93,7 +93,7 @@ class SavedSearch(NamedTuple):
 
 
 class SavedRun(NamedTuple):
-    """What a run of a saved search tells."""
+    """The result of a run of a saved search."""
 
     search: SavedSearch
     since: int

@@ -60,7 +60,7 @@ _N_PASSING = 320
 _N_WORDS = 50
 """Words whose tokens are counted together: they fit into the model's window, which would cut longer texts."""
 _ROCCHIO_SHARE = 0.2
-"""Weight of articles that hits are not to be like against those that they are to be like: 0.15 / 0.75 in the book."""
+"""Weight of the articles of `unlike`, relative to those of `like`. It is 0.15 / 0.75 in the book that `_mix` names."""
 _MIN_TITLE_WORDS = 3
 """A query of fewer words is not looked up as a title: `Asthma` is a question, though an article may be called so."""
 _MIN_SUGGESTED = 4
@@ -89,7 +89,7 @@ class SearchRequest:
     query: str
     """The query as it was typed."""
     text: str
-    """The words that rank; "" where the query has conditions alone. Of articles like others: the title of the first."""
+    """The words that rank; "" where the query has conditions alone. In a search by articles, the title of the first."""
     constraint: Constraint | None
     """All conditions of the query, the filters and the caller; None: every article can be a hit."""
     query_constraint: Constraint | None
@@ -97,7 +97,8 @@ class SearchRequest:
     filters: Filters
     ranking: Ranking
     like: tuple[int, ...]
-    """PMIDs of the articles that hits are to be like, or not to be like; empty for a search by a query. None is a hit."""
+    """PMIDs of the articles that hits are to be like or unlike, which are no hits themselves; empty for a search by a
+    query."""
     known: tuple[int, ...]
     """PMIDs of the articles that the query names by an identifier or by their whole title; they come first."""
     ignored: tuple[str, ...]
@@ -362,7 +363,7 @@ class Searcher:
         with_passages: bool = True,
         with_facets: bool = True,
     ) -> Page:
-        """Return the hits from `offset` on, `n` of them or fewer, with what a page says beside them.
+        """Return up to `n` hits from `offset` on, with their facets and the number of matches.
 
         A hit's place does not depend on `n` and `offset`: pages fit together.
 
@@ -419,11 +420,11 @@ class Searcher:
         return self.search(self.read(like=pmid, filters=filters, constraint=constraint), n)
 
     def passages(self, request: SearchRequest, hits: Sequence[Hit], n_most: int = N_PASSAGES) -> list[Hit]:
-        """Give each of the first `n_most` hits the sentence of its abstract that is nearest to what was asked."""
+        """Give each of the first `n_most` hits the sentence of its abstract that is nearest to the query."""
         if not request.text:
             return list(hits)
         vector = request.vector
-        if vector is None or request.like:  # a title asks what its article is like
+        if vector is None or request.like:  # the title of the first article stands in for a query
             vector = self.encoder.encode([request.text])[0]
         return find_passages(request.text, vector, hits, self.encoder, self.lexical, n_most)
 
@@ -450,7 +451,7 @@ class Searcher:
         return sum(len(tokens) - 2 for tokens in self.encoder.tokenize(parts))
 
     def words(self, text: str) -> list[str]:
-        """Return the words of `text` as the lexical ranking sees them: stems, without words of no weight."""
+        """Return the words of `text` that the lexical ranking uses: stems, without stop words."""
         return self.lexical.words(text)
 
     def articles(self, pmids: Sequence[int]) -> list[Entry]:

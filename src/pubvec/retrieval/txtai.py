@@ -25,7 +25,8 @@ def open_in_txtai(index: Path | str, *, model: str | None = None, as_of: int | N
     """The articles and vectors of an index in a new `txtai.Embeddings`.
 
     Ids are PMIDs, as strings; SQL knows `title`, `abstract`, `journal`, `year`, `doi`, `is_retracted` and `url` beside
-    txtai's own `id`, `text` and `score`. Queries are encoded by the index's model. What the index learns later is not in it.
+    txtai's own `id`, `text` and `score`. Queries are encoded by the index's model. Later updates of the index do not
+    change it.
 
     Args:
         index: folder made by `pubvec index`.
@@ -74,7 +75,7 @@ class _Source:
                 yield str(hit.pmid), fields, None
 
     def make_transform(self) -> Transform:
-        """Txtai takes functions alone for a transform."""
+        """Return a function, because txtai accepts no other callable as a transform."""
 
         def transform(texts: list[str]) -> npt.NDArray[np.float32]:
             if self._n_given == len(self._rows):

@@ -38,7 +38,7 @@ from pubvec.retrieval.lexical import Lexical
 from pubvec.retrieval.versions import Version, folder_of, publish
 
 _STORED, _SUPERSEDED, _GIVEN = 0, 1, 2
-"""Where a record is: a row of the index, a lower version that the index keeps, or a record of the new files."""
+"""The place of a record: a row of the index, a lower version that the index keeps, or a record of the new files."""
 
 
 def update(
@@ -256,7 +256,8 @@ def _plan_marks(
     vectors: Dense,
     lexical: Lexical,
 ) -> tuple[dict[int, list[Badge]], IntArray]:
-    """Return what notices say of the new records, and the rows of other articles of which notices now say something else.
+    """Return the badges that notices give to the new records, and the rows of other articles whose badges by notices
+    have changed.
 
     The marks of those rows are in the dictionary as well.
     """

@@ -45,7 +45,7 @@ _LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
 _SEGMENT_NAME = re.compile(r"\d{5,}")
 _N_TRIES = 50
 _PAUSE_S = 0.02
-"""Time after which a reader looks again for an index that is being replaced."""
+"""Seconds after which a reader looks again for an index that is being replaced."""
 _Result = TypeVar("_Result")
 
 
@@ -72,7 +72,7 @@ class Version(NamedTuple):
 
 
 def folder_of(index: Path, number: int) -> Path:
-    """Where version `number` is, or will be."""
+    """Return the folder of version `number`, which need not exist."""
     return index / VERSIONS / f"{number:05}"
 
 
@@ -128,7 +128,7 @@ def read_again(index: Path, read: Callable[[], _Result]) -> _Result:
         try:
             return read()
         except (InputError, OSError) as error:
-            if before is None and number < 3:  # the folder may be absent for the moment of an exchange
+            if before is None and number < 3:  # the folder may be absent for a moment while it is exchanged
                 time.sleep(_PAUSE_S)
             if number + 1 == _N_TRIES or (_state_of(index) == before and (before is not None or number >= 3)):
                 raise (fault_of(index, error) if isinstance(error, OSError) else error) from error
@@ -190,7 +190,7 @@ def publish(index: Path, version: Version) -> Manifest:
 
 
 def summary_of(version: Version) -> dict[str, Any]:
-    """What the pointer says of `version`."""
+    """Return the entries of the pointer about `version`."""
     counts = version.manifest.counts
     names = ("n_articles", "data_through_file", "data_through_date")
     return {
@@ -212,7 +212,7 @@ def link_tree(source: Path, goal: Path) -> None:
 
 
 def hash_files(folder: Path, known: Mapping[str, list[Any]] | None = None) -> dict[str, list[Any]]:
-    """Relative path of each file below `folder`, its manifest left out → [bytes, inode, SHA-256].
+    """Return size in bytes, inode and SHA-256 of each file below `folder` except its manifest, by relative path.
 
     A file that `known` has with the same size and inode is a hard link to what was hashed then, and is not read again. After
     a copy of the index every inode is another one, so its files are hashed anew. A file that never changes and now has
@@ -256,7 +256,7 @@ def find_changed(version: Version) -> Iterator[str]:
 
 
 def _is_immutable(name: str) -> bool:
-    """Whether a file is written once: vectors, and what tantivy names by a random number."""
+    """Tell whether a file is never written again, as vectors and the files that tantivy names by a random number."""
     return name.startswith(f"{SEGMENTS}/") or _TANTIVY_SEGMENT.match(Path(name).name) is not None
 
 

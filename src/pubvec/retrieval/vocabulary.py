@@ -1,4 +1,4 @@
-"""Closed lists that queries draw on: languages, publication types, subheadings, and PubMed's filters and subsets."""
+"""Closed lists of values in queries: languages, publication types, subheadings, and PubMed's filters and subsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""More than one machine: PubMed's files are spread over a Ray cluster, and what a run costs is worked out on paper."""
+"""Spreads work over a Ray cluster, and estimates what a run costs."""
 
 import lazy_loader
 

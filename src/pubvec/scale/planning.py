@@ -1,4 +1,4 @@
-"""What a run over PubMed costs, on paper: `docs/scale.md` has the formulas in words, with their sources."""
+"""An estimate of what a run over PubMed costs. `docs/scale.md` explains the formulas and names their sources."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ ARTICLES_PER_FILE = 30_000
 UPDATED_PER_DAY = 10_000
 """Citations in a day's update files, new ones and revised ones; from 5,000 to 20,000."""
 CHANGED_FRACTION = 0.5
-"""Of these, with a title or an abstract that the index has not: only they are encoded."""
+"""Number of these citations whose title or abstract is new to the index. Only they are encoded."""
 GPUS: Mapping[str, float] = {"t4": 20e12, "l4": 40e12, "a100": 100e12, "h200": 250e12}
-"""Operations a second in float16 that a small encoder sustains; estimates, a fifth to a third of the makers\' figures."""
+"""Operations a second in float16 that a small encoder sustains. They are estimated as a fifth to a third of the
+figures that the makers give."""
 INDEX_KINDS: Mapping[str, tuple[float, float]] = {
     "float32, flat": (32, 8),
     "float16, flat": (16, 8),
@@ -32,12 +33,15 @@ INDEX_KINDS: Mapping[str, tuple[float, float]] = {
     "PQ48": (1, 8),
     "HNSW, 32 links, int8": (8, 8 + 256),
 }
-"""Kind → bits a dimension, and bytes a vector beside them: its id or its key, its two correction factors, its links."""
+"""Bits a dimension of each kind of vector index, and the further bytes of a vector: its id or key, correction factors
+and links."""
 
 
 @dataclass(frozen=True)
 class Constants:
-    """What a machine does, and what an article is: all that the formulas need. Times are of whole processes."""
+    """The constants of the formulas: the speed of a machine, and the size of an article. Times are those of whole
+    processes.
+    """
 
     n_cores: int
     max_seq_length: int
@@ -61,7 +65,7 @@ class Constants:
     """The operations a second and core that encoding sustains; tokenizing and writing count as its time."""
     index_start_s: float
     index_s: float
-    """Of an article, whose vector is there; one process writes the store."""
+    """The seconds to index an article whose vector exists. One process writes the store."""
 
     @classmethod
     def read(cls, path: Path) -> Constants:
@@ -98,7 +102,7 @@ class Plan:
     """Stage of a day\'s update → seconds, what the update costs a large index left out."""
 
     def to_markdown(self) -> str:
-        """Four short tables."""
+        """Return four short tables."""
         lines = [
             f"{self.n_articles:,} articles: {self.n_tokens:.3g} tokens, {self.n_flop:.3g} FLOP",
             *_table("stage", self.seconds, _duration, "this machine"),
@@ -111,12 +115,12 @@ class Plan:
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> dict[str, Any]:
-        """The same as JSON holds it."""
+        """Return the plan in the form of JSON."""
         return asdict(self)
 
 
 def plan(n_articles: int, constants: Constants, shape: ModelShape) -> Plan:
-    """Work out what `n_articles` cost with `constants` and a model of `shape`.
+    """Estimate what `n_articles` cost with `constants` and a model of `shape`.
 
     Raises:
         ConfigError: `n_articles` is below 1.

@@ -16,7 +16,8 @@ from pubvec.engine import N_ATTEMPTS, Task, Worker, describe_deaths
 from pubvec.errors import ConfigError, OutputError, require
 
 _THREADS = 2
-"""Of a worker on processors: more share a batch badly, one leaves the tokenizer to wait for."""
+"""Threads of a worker on CPUs. More threads share a batch poorly, and with one thread encoding waits for the
+tokenizer."""
 
 
 class RayEngine:
@@ -46,8 +47,9 @@ class RayEngine:
     ) -> None:
         self.n_threads = n_threads or _THREADS
         self._n_gpus = n_gpus
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it sends them to its makers
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its notice of a change to come
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send usage statistics to its makers
+        # This setting silences a warning of Ray about a change in a future version.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         self._ray = require("ray", extra="scale")
         _connect(self._ray, address)
         room = _count_workers(self._ray.nodes(), self.n_threads, n_gpus)
@@ -75,7 +77,7 @@ class _Crew:
         self._actor = ray.remote(max_restarts=0, max_task_retries=0, **resources)(_Actor)
         self._worker = ray.put(worker)
         self._busy: dict[Any, tuple[Any, Task | None]] = {}
-        """What is waited for → its actor, and the task; None where the actor is starting."""
+        """The actor and the task of each result that is awaited; the task is None while the actor starts."""
         self._lost: deque[Task] = deque()
         self._n_deaths = 0
         for _ in range(n_workers):
@@ -88,7 +90,7 @@ class _Crew:
                 actor = idle.pop()
                 self._busy[actor.work.remote(*task)] = actor, task
             if idle and not any(task for _, task in self._busy.values()):
-                return  # else a task may still be lost
+                return  # while a task runs, it may be lost and then needs an idle actor
             (done,), _ = self._ray.wait(list(self._busy), num_returns=1)
             actor, task = self._busy.pop(done)
             if not self._has_ended_well(done, task):
@@ -108,7 +110,7 @@ class _Crew:
         self._busy[actor.is_ready.remote()] = actor, None
 
     def _has_ended_well(self, done: Any, task: Task | None) -> bool:
-        """Whether the actor lives; else its task goes to another one, and a new actor is asked for."""
+        """Tell whether the actor lives. If not, its task goes to another actor and a new actor is started."""
         try:
             self._ray.get(done)
         except self._ray.exceptions.RayTaskError as error:
@@ -152,7 +154,7 @@ def _connect(ray: Any, address: str | None) -> None:
 
 
 def _count_workers(nodes: Iterable[Any], n_threads: int, n_gpus: float) -> int:
-    """Workers that have room on the machines together."""
+    """Return the number of workers for which the machines together have room."""
     n_workers = 0
     for node in nodes:
         if node["Alive"]:

@@ -145,9 +145,8 @@ class Parameters(_KnownParameters):
     @model_validator(mode="after")
     def _check(self) -> Parameters:
         if self.q.strip():  # a query typed on the page of similar articles replaces them
-            object.__setattr__(
-                self, "like", None
-            )  # pydantic forbids a normal assignment because the model is frozen
+            # pydantic forbids a normal assignment because the model is frozen.
+            object.__setattr__(self, "like", None)
         if self.offset + self.n > MAX_HITS:
             raise ValueError(f"offset + n must be {MAX_HITS} or below: the command line gives more")
         if self.first_year and self.last_year and self.first_year > self.last_year:

@@ -41,7 +41,7 @@ from pubvec.training.vectors import cached_vectors
 
 FloatArray = npt.NDArray[np.float32]
 _N_PROJECTION_TEXTS = 2048
-_RIDGE = 0.1  # of the mean eigenvalue
+_RIDGE = 0.1  # the strength of the ridge, as a share of the mean eigenvalue
 
 
 def align(
@@ -156,7 +156,7 @@ def _fit_projection(
 ) -> None:
     """Start the projection at the ridge regression of teacher on student.
 
-    From a random start the student is first bent to fit noise; this costs one pass over a few texts.
+    A random projection would first pull the student toward noise. The fit costs one pass over a few texts.
     """
     assert loss.projection is not None
     sample = list(row_of)[:_N_PROJECTION_TEXTS]

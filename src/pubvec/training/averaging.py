@@ -1,7 +1,7 @@
 """Models of one architecture averaged, weight by weight.
 
 A model trained on pairs, averaged with the one that it started from, keeps most of what it gained and little of what
-it forgot (WiSE-FT; Wortsman et al. 2022, arXiv 2109.01903). It costs nothing at inference.
+it forgot (WiSE-FT; Wortsman et al. 2022, arXiv 2109.01903). Inference costs the same as with one model.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ _BATCHES_PER_POOL = 32
 class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
     """Shuffles rows, sorts pools of 32 batches by length, and shuffles the batches of all pools.
 
-    A text occurs in a batch once, for as a negative of its own row it would teach the opposite: a row that
-    repeats a text of its batch waits for the next. Seed and epoch decide the order.
+    Each text occurs in a batch only once, because a second copy would be a negative of its own positive. A row that
+    repeats a text of its batch is put into the next batch. Seed and epoch decide the order.
 
     Under torchrun the batches are the same, cut into equal parts, one a process in the order of the processes, which is
     how accelerate deals them out. `batch_size` is that of a part; rows that do not divide are left out of the last batch.
@@ -78,7 +78,7 @@ class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
             yield batch
 
     def _take(self, rows: Sequence[int]) -> tuple[list[int], list[int]]:
-        """The first rows without a common text, at most a batch, and the rows that are left."""
+        """Return the first rows that have no text in common, at most a batch of them, and the rows that are left."""
         batch: list[int] = []
         skipped: list[int] = []
         seen: set[int] = set()

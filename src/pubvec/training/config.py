@@ -40,7 +40,7 @@ _FRACTIONS = ("warmup_fraction", "dropout", "mask_fraction", "kept_share")
 
 @dataclass(frozen=True)
 class StageConfig:
-    """What every stage over pairs needs."""
+    """Settings that every stage over pairs has."""
 
     n_pairs: int | None = None
     """Size of the random sample of pairs; None takes all."""
@@ -68,7 +68,7 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class TrainConfig(StageConfig):
-    """What every training adds."""
+    """Settings that every training has besides."""
 
     n_epochs: float = 1.0
     learning_rate: float = 2e-5
@@ -82,7 +82,7 @@ class TrainConfig(StageConfig):
     """Number format of matrix products. None takes bf16 where the hardware is fast at it (GPUs; CPUs with AMX or
     AVX512-BF16), else fp32."""
     checkpoint_s: float = 120.0
-    """Seconds between checkpoints. When they fall does not change the result."""
+    """Seconds between checkpoints. The result does not depend on them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -123,9 +123,9 @@ class ScoresConfig(StageConfig):
 
     n_negatives: int = 4
     seed: int = 1
-    """Another than that of the stages before, so that the reranker is asked about pairs new to it."""
+    """Another seed than that of the stages before, so that the reranker scores pairs that it was not trained on."""
     shard_size: int = 1024
-    """Queries a shard: what a kill costs at most."""
+    """Number of queries in a shard. A run that is killed loses at most one shard."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,12 +140,13 @@ class ContrastConfig(TrainConfig):
     learning_rate: float = 1e-4
     batch_size: int = 128
     student_temperature: float = 0.05
-    """Divides cosines, which span 2, so that the student can express the teacher's certainty."""
+    """Temperature that divides the student's cosines. Cosines lie between -1 and 1, so a low temperature is needed to
+    express a teacher's certainty."""
     teacher_temperature: float | None = None
-    """Divides logits (never sigmoids, which would cap the target at 0.731 of one positive and one negative).
-    None: fitted, so that the reranker's certainty is as great as it is right (arXiv 1706.04599)."""
+    """Temperature that divides the reranker's logits. (Sigmoids would limit the target of one positive and one
+    negative to 0.731.) None fits it on the pairs, so that the reranker's certainty is calibrated (arXiv 1706.04599)."""
     divergence_weight: float = 1.0
-    """Weight of the KL divergence; without effect where no reranker has scored, in `pairs/`."""
+    """Weight of the KL divergence. It has no effect on `pairs/`, which no reranker has scored."""
     in_batch_weight: float | None = 1.0
     """Weight of a MultipleNegativesRanking term over the batch beside it; None: off."""
     in_batch_scale: float = 20.0
@@ -179,7 +180,7 @@ class PretrainConfig(TrainConfig):
     n_heads: int = 2
     intermediate_size: int = 512
     projections: int = 16
-    """Numbers that a token of `bert_hash` has of its own."""
+    """Width of the token table of `bert_hash`, before the linear map to the hidden size."""
     n_positions: int = 512
     vocab_size: int = 30522
     """Number of entries of the vocabulary to learn."""
@@ -187,7 +188,7 @@ class PretrainConfig(TrainConfig):
     """Share of the tokens that the model must predict. Of these 80 % are masked, 10 % replaced and 10 % kept (Devlin et al.
     2019, arXiv 1810.04805)."""
     max_seq_length: int = 128
-    """Length of the blocks that texts are put together to."""
+    """Number of tokens of the blocks into which texts are joined."""
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -223,11 +224,11 @@ class ColbertConfig(TrainConfig):
     document_length: int = 256
     """Tokens of a document that count, in training and in the saved model."""
     student_temperature: float = 1.0
-    """Divides scores: sums over the tokens of a query, each between -1 and 1."""
+    """Temperature that divides the scores, which are sums over the tokens of a query, each between -1 and 1."""
     teacher_temperature: float | None = None
-    """Divides the reranker's logits. None: fitted, as for step 2 of the distillation."""
+    """Temperature that divides the reranker's logits. None fits it, as in step 2 of the distillation."""
     divergence_weight: float = 1.0
-    """Weight of the KL divergence to the reranker; without effect where no reranker has scored, in `pairs/`."""
+    """Weight of the KL divergence to the reranker. It has no effect on `pairs/`, which no reranker has scored."""
     in_batch_weight: float | None = 1.0
     """Weight of the contrastive term over the batch; None: off, where a reranker has scored."""
     in_batch_scale: float = 1.0

@@ -2,8 +2,8 @@
 
 KL divergence between the softmax over the reranker's logits and the softmax over the student's cosines
 (Lin et al. 2020, arXiv 2010.11386), by default beside a MultipleNegativesRanking term over the batch, which
-keeps the space spread out where the reranker has scored nothing, and a term for what that one leaves open: how
-narrow the clusters of related and of random pairs are.
+keeps the embeddings spread out where the reranker has scored nothing, and beside a term for how narrow the clusters
+of the scores of related and of random pairs are.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def contrast(
 ) -> Manifest:
     """Train `student` on the logits of `scores/` folders, or on the pairs of `pairs/` folders alone.
 
-    Without logits nothing is distilled: what is left is plain contrastive training, the recipe of a teacher.
+    Without logits nothing is distilled. The training is then a plain contrastive one, by which a teacher can be made.
 
     Args:
         sources: folders made by `pubvec train scores`, or by `pubvec pairs`.
@@ -123,7 +123,8 @@ class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
 
     def forward(self, sentence_features: Any, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
         """Loss terms by name. *Shape:* `labels` (batch_size, n_candidates), logits, positive first."""
-        # Of all processes: every one computes the loss of the whole batch, whose gradients accelerate averages.
+        # Embeddings are gathered from all processes. Each process computes the loss of the whole batch, and
+        # accelerate averages the gradients.
         embeddings = [all_gather_with_grad(column) for column in embed_columns(self.model, sentence_features)]
         return self._sum_terms(embeddings, None if labels is None else all_gather(labels))
 
@@ -148,9 +149,8 @@ class ContrastLoss(torch.nn.Module):  # type: ignore[misc]
         if config.in_batch_weight is not None:
             ranking = self._ranking.compute_loss_from_embeddings(embeddings, labels)
             yield "in_batch", config.in_batch_weight * ranking
-        if (
-            config.correlation_weight is not None and len(embeddings[0]) > 1
-        ):  # one pair alone varies in nothing
+        # The scores of a single pair have no variance.
+        if config.correlation_weight is not None and len(embeddings[0]) > 1:
             cosines = cos_sim(embeddings[0], embeddings[1])
             yield "correlation", config.correlation_weight * unexplained_variance(cosines)
 
@@ -226,7 +226,9 @@ def _widths(model: SentenceTransformer, config: ContrastConfig) -> tuple[int, ..
 
 
 def choose_temperature(logits: FloatArray | None, config: ContrastConfig | ColbertConfig) -> float | None:
-    """What divides the reranker's logits: what `config` says, else the fitted temperature; None without logits."""
+    """Return the temperature that divides the reranker's logits: that of `config`, else the fitted one; None without
+    logits.
+    """
     if logits is None:
         return None
     return config.teacher_temperature or fit_temperature(logits)
@@ -236,7 +238,7 @@ def fit_temperature(logits: FloatArray) -> float:
     """The temperature at which the softmax over candidates gives the positives the greatest likelihood.
 
     Temperature scaling (Guo et al. 2017, arXiv 1706.04599). A reranker trained for a short time has small
-    logits, one trained for long may have too large ones; both would teach a certainty that is not theirs.
+    logits, one trained for long may have too large ones; both would teach a wrong certainty.
 
     *Shape:* (n_queries, n_candidates), the positive first. Between 0.01 and 100, to 2 %.
     """

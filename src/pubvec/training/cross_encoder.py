@@ -53,7 +53,7 @@ def reranker(
         force=force,
     )
     with folder as out:
-        torch.manual_seed(config.seed)  # the new head
+        torch.manual_seed(config.seed)  # the head is new and starts at random weights
         model = open_model(CrossEncoder, start, config, num_labels=1)
         trainer = CrossEncoderTrainer(
             model=model,

@@ -36,7 +36,7 @@ from pubvec.training.data import read_queries, training_columns
 from pubvec.training.loop import arguments, model_folder, open_model, quiet_libraries, save_model, train
 
 PREFIXES = {"query": "[Q] ", "document": "[D] "}
-"""PyLate's. The markers become tokens of their own."""
+"""The prefixes of PyLate. The markers become tokens of their own."""
 
 
 def colbert(
@@ -71,7 +71,7 @@ def colbert(
         force=force,
     )
     with folder as out:
-        torch.manual_seed(config.seed)  # the vectors of the prefixes
+        torch.manual_seed(config.seed)  # the embeddings of the prefixes' new tokens start at random
         model = open_model(partial(late_interaction, config=config), start, config)
         columns = training_columns(table, logits)
         prompts = {name: model.prompts["query" if name == "query" else "document"] for name in columns}
@@ -110,7 +110,7 @@ def late_interaction(path: str, *, config: ColbertConfig, **options: Any) -> Mul
     n_most = min(config.max_seq_length, count_positions(Path(path)))
     query_length = min(config.query_length, n_most)
     model[0].document_length = min(config.document_length, n_most)
-    model[0].query_length = None  # the expansion's length is the limit
+    model[0].query_length = None  # the length of the expansion is the limit
     model[0].query_expansion = {"strategy": "fixed", "attend": False, "length": query_length}
     return model
 
@@ -131,7 +131,7 @@ def _with_head(transformer: Any, config: ColbertConfig) -> MultiVectorEncoder:
         activation_function=torch.nn.Identity(),
         module_input_name="token_embeddings",
     )
-    # The first dimensions, which a Matryoshka model has trained to do alone.
+    # The head starts as the first dimensions, which a Matryoshka model has trained to be an embedding by themselves.
     torch.nn.init.eye_(head.linear.weight)
     layers = [
         transformer,
@@ -189,7 +189,8 @@ class ColbertLoss(torch.nn.Module):  # type: ignore[misc]
         columns_of_documents = zip(
             *embed_columns_padded(self.model, columns[1:], task_default="document"), strict=True
         )
-        # Of all processes: every one computes the loss of the whole batch, whose gradients accelerate averages.
+        # Embeddings are gathered from all processes. Each process computes the loss of the whole batch, and
+        # accelerate averages the gradients.
         vectors, masks = zip(
             *(all_gather_padded(*column, with_grad=True) for column in columns_of_documents), strict=True
         )

@@ -70,7 +70,7 @@ def model_folder(
 ) -> Iterator[OutputFolder]:
     """The output folder of a model; under torchrun only the main process opens and closes it.
 
-    When checkpoints fall decides nothing, so work goes on with another `checkpoint_s` than it began with.
+    The result does not depend on `checkpoint_s`, so a training may be resumed with another value.
     """
     settings = {name: value for name, value in config.items() if name != "checkpoint_s"}
     folder = OutputFolder(
@@ -155,7 +155,7 @@ def train(trainer: Any, config: TrainConfig, output: OutputFolder, *, what: str)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(_Clock(trainer, config.checkpoint_s, what))
     checkpoint = _newest_checkpoint(output / _CHECKPOINTS)
-    loss = getattr(trainer, "loss", None)  # a language model's is its own
+    loss = getattr(trainer, "loss", None)  # a language model computes its loss itself
     if loss is not None and checkpoint is not None and (checkpoint / _LOSS_STATE).exists():
         loss.load_state_dict(load_file(checkpoint / _LOSS_STATE), strict=False)
     started = time.perf_counter()
@@ -209,7 +209,7 @@ class _Clock(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         report(self._what, state.global_step, state.max_steps)
         is_due = time.monotonic() - self._saved_at >= self._checkpoint_s
-        if processes().num_processes > 1:  # every process must agree to save at this step
+        if processes().num_processes > 1:  # all processes must save at the same step
             is_due = bool(_from_main_process(is_due))
         if is_due and state.global_step < state.max_steps:
             control.should_save = True

@@ -1,4 +1,5 @@
-"""What makes a training step fast on a machine: bfloat16 where the processor multiplies it fast, and memory that is kept.
+"""Settings that make a training step fast: bfloat16 on processors that multiply it fast, and memory that is not given
+back.
 
 bfloat16 is fast in the matrix products of a GPU and of a CPU with AMX or AVX512-BF16.
 
@@ -73,8 +74,8 @@ def _widen(_module: torch.nn.Module, _inputs: Any, output: dict[str, Any]) -> di
 def keep_freed_memory() -> None:
     """Let glibc neither map large blocks of their own nor give freed ones back; elsewhere nothing happens.
 
-    By default each large activation is mapped anew, and the system clears its pages: half of the time of a training
-    step on a CPU.
+    By default malloc maps memory anew for each large activation, and the kernel clears the pages. That takes half of
+    the time of a training step on a CPU.
     """
     if not sys.platform.startswith("linux"):
         return

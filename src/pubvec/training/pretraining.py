@@ -41,7 +41,8 @@ from pubvec.training.vocabulary import count_tokens, learn_vocabulary, make_toke
 _VOCABULARY = "vocabulary.json"
 _N_COUNTED = 1000
 _N_TOGETHER = 10_000
-"""Texts tokenized at once: their tokens as Python's numbers take thirty times the bytes."""
+"""Number of texts that are tokenized at once. Token ids as Python's integers take thirty times the memory of the
+array."""
 _IGNORED = -100
 """Label of a token that is not to be predicted."""
 
@@ -58,7 +59,7 @@ def pretrain(
     """Train an encoder from random weights to predict masked tokens of the texts in `pairs`.
 
     Args:
-        pairs: folder made by `pubvec pairs`; leakage control is its matter. Each text counts once.
+        pairs: folder made by `pubvec pairs`; `pairs` has done the leakage control. Each text counts once.
         output: model folder to make: encoder and mean pooling, for `train align` and `train contrast` to start from.
             The head that predicts tokens is not kept.
         tokenizer: model whose tokenizer to take; None: learn a vocabulary on the texts.
@@ -132,7 +133,7 @@ def _fit(
 
 
 class Masking:
-    """Masks the blocks of a batch; which tokens of a block, its row, the epoch and the seed alone decide.
+    """Masks the blocks of a batch. The masked tokens of a block depend on its row, the epoch and the seed alone.
 
     A resumed training draws a batch anew that the killed one had drawn ahead, and several processes share a batch, so no
     generator may be shared.
@@ -168,8 +169,8 @@ class _CountEpochs(TrainerCallback):  # type: ignore[misc]
 class MaskedLanguageModel(torch.nn.Module):  # type: ignore[misc]
     """An encoder and the head that predicts masked tokens, over the masked ones alone.
 
-    The head of BERT shares the token table. That of BERT Hash cannot, for a table of 16 numbers a token would tell no
-    more than 16 directions apart; it is a layer of its own, and is not kept.
+    The head of BERT shares the token table. The head of BERT Hash cannot, because a table with 16 numbers a token
+    spans only 16 dimensions. It is a layer of its own and is not kept.
     """
 
     def __init__(self, encoder: Any, config: PretrainConfig) -> None:

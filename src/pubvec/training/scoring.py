@@ -1,7 +1,7 @@
 """The cache of reranker logits for step 2: computed once, shard by shard, resumed after a kill.
 
-Logits, never sigmoids: a softmax over sigmoids of one positive and one negative cannot leave 0.731 to
-0.269, so the student would be taught to doubt.
+Logits are kept and not sigmoids: a softmax over the sigmoids of one positive and one negative cannot exceed 0.731, so
+the student would learn to be uncertain.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from pubvec.training.data import FloatArray
 from pubvec.training.loop import processes
 from pubvec.training.precision import halve_for_gpu
 
-_TEXTS_PER_SHARD = 512  # a few minutes of a base model on two cores
+_TEXTS_PER_SHARD = 512  # a shard takes a base model a few minutes on two cores
 
 
 def cached_vectors(
