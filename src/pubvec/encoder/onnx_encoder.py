@@ -120,8 +120,8 @@ class OnnxEncoder(TextEncoder):
         return opened
 
     def abandon_threads(self) -> None:
-        """In the child of a fork, drop the sessions and workers whose threads exist in the parent only. They are not
-        freed, because that would wait for threads that do not exist here.
+        """Drop the sessions and workers of the parent after a fork, because their threads do not exist in the child.
+        They are not freed, because that would wait for these threads.
         """
         if self._opened is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._opened))
